@@ -1,0 +1,16 @@
+"""imaging: put a disk image on 1 to 1000 bare-metal nodes at once.
+
+A command flows one way, and imports go strictly downwards (``tests/test_layers.py``)::
+
+    6  cli          one file per command; ``session`` is the one way every command runs
+    5  operations   the life of a run, and of one node in it
+    4  node         the faces of one node: nextboot, power, console
+       images       the image library        multicast   the frisbee server process
+    3  feedback     events, outcomes, board, displays, reports, log
+    2  site         settings, inventory, selection: known before anything happens
+    1  frisbee      the data plane, usable alone       _aio   the asyncio loop
+    0  errors
+       testbed      the virtual testbed: uses site and frisbee, never operations
+"""
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,34 @@
+"""The family of errors that a user can meet.
+
+Each message says what failed, on which node, at which step, and what to do. The class says who
+must act, and decides the exit code: a :class:`ConfigurationError` is found before any node is
+touched (2), the others happen afterwards (1). Anything outside this family is a bug.
+"""
+
+
+class ImagingError(Exception):
+    """Root of every foreseeable failure.
+
+    The message is one line, without a full stop at the end, and meant for the user.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep the message, and what the user can do about it."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigurationError(ImagingError):
+    """Settings, inventory, selection, image or tools are not usable: found before any action."""
+
+    exit_code = 2
+
+
+class InfrastructureError(ImagingError):
+    """Something that the whole run depends on failed: the frisbee server, the network, a disk."""
