@@ -5,6 +5,29 @@ must act, and decides the exit code: a :class:`ConfigurationError` is found befo
 touched (2), the others happen afterwards (1). Anything outside this family is a bug.
 """
 
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a node was not done: a stable word for reports and scripts."""
+
+    NEXTBOOT_FAILED = "nextboot-failed"
+    NO_CMC = "no-cmc"
+    POWER_REFUSED = "power-refused"
+    RESET_IGNORED = "reset-ignored"
+    NO_TELNET = "no-telnet"
+    NOT_OUR_RAMDISK = "not-our-ramdisk"
+    CONSOLE_LOST = "console-lost"
+    NO_DISK = "no-disk"
+    DISK_TOO_SMALL = "disk-too-small"
+    FRISBEE_FAILED = "frisbee-failed"
+    STALLED = "stalled"
+    SERVER_FAILED = "server-failed"
+    SERVER_DIED = "server-died"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    INTERNAL = "internal-error"
+
 
 class ImagingError(Exception):
     """Root of every foreseeable failure.
@@ -32,3 +55,17 @@ class ConfigurationError(ImagingError):
 
 class InfrastructureError(ImagingError):
     """Something that the whole run depends on failed: the frisbee server, the network, a disk."""
+
+    def __init__(self, message: str, *, reason: Reason, hint: str | None = None) -> None:
+        """Keep the reason that every unfinished node gets."""
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class NodeError(ImagingError):
+    """One node failed; the others go on."""
+
+    def __init__(self, message: str, *, reason: Reason, hint: str | None = None) -> None:
+        """Keep the stable reason word of the report."""
+        super().__init__(message, hint=hint)
+        self.reason = reason

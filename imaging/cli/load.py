@@ -1,0 +1,74 @@
+"""imaging-load."""
+
+from typing import Any
+
+import click
+
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    common_options,
+    node_selection,
+    operation_options,
+)
+from imaging.cli.session import Site, run_operation
+
+
+@click.command("imaging-load", context_settings=CONTEXT)
+@node_selection
+@click.option("-i", "--image", metavar="NAME|PATH", help="Image to load.")
+@click.option(
+    "-b",
+    "--bandwidth",
+    type=click.FloatRange(min=1),
+    metavar="MIBPS",
+    help="Bandwidth of the multicast, in Mibit/s.",
+)
+@click.option(
+    "-n",
+    "--no-reset",
+    is_flag=True,
+    help="The nodes are in the ramdisk already: no reset before or after, no nextboot link.",
+)
+@operation_options
+@click.pass_context
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    image: str | None,
+    bandwidth: float | None,
+    no_reset: bool,
+    **common: Any,
+) -> None:
+    """Load a disk image onto all selected nodes at once.
+
+    NODE_SPEC is made of numbers, names and ranges; ~ removes: 1-12 fit15-fit18 ~4-6. Without any,
+    the nodes are those of $NODES. The exit code is 0 when all went fine for all of them, 1 when
+    anything failed, and 2 when nothing was done because something was wrong from the start.
+
+    \b
+    Examples:
+      imaging-load -i fedora-21 1-12 ~4-6
+      imaging-load -i ./my-image.ndz -t 300 -a
+    """
+    from imaging.images.library import ImageLibrary
+    from imaging.operations.load import LoadPlan, load
+    from imaging.operations.preflight import plan_load
+
+    def prepare(site: Site) -> LoadPlan:
+        library = ImageLibrary(site.settings.images.directory)
+        return plan_load(
+            site.settings,
+            SelectionWords(node_spec, use_all).nodes(site, library.names()),
+            image_name=image,
+            bandwidth_mibps=bandwidth,
+            reset=not no_reset,
+        )
+
+    options = common_options(**common)
+    context.exit(
+        run_operation(
+            "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s
+        )
+    )

@@ -1,0 +1,32 @@
+"""``imaging COMMAND``: the same commands under one name, imported when they are asked for."""
+
+from importlib import import_module
+
+import click
+
+import imaging
+from imaging.cli.options import CONTEXT
+
+COMMANDS = ("load", "nodes", "testbed")
+
+
+class Umbrella(click.Group):
+    """A group whose commands are the modules of this room."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = import_module(f"imaging.cli.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.command("imaging", cls=Umbrella, context_settings=CONTEXT)
+@click.version_option(imaging.__version__)
+def command() -> None:
+    """Put a disk image on 1 to 1000 bare-metal nodes at once, and know what happened on each."""

@@ -1,0 +1,83 @@
+"""What happens in a run, as values: the one stream that displays, log and reports are fed from.
+
+``at`` is the time of the event in seconds since the epoch; durations are seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imaging.errors import Reason
+from imaging.feedback.outcomes import NodeOutcome, Step
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The checks are over, and the nodes are about to be touched."""
+
+    at: float
+    run_id: str
+    command: str
+    nodes: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A node begins a step."""
+
+    at: float
+    node: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A node is through with a step."""
+
+    at: float
+    node: str
+    step: Step
+    duration: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """A step failed; the node's outcome follows."""
+
+    at: float
+    node: str
+    step: Step
+    duration: float
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A transfer went on: ``fraction`` of the image is on the node's disk (0 to 1)."""
+
+    at: float
+    node: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something worth a line in the log; ``node`` is None when it is about the whole run."""
+
+    at: float
+    node: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFinished:
+    """Nothing more happens on this node."""
+
+    at: float
+    outcome: NodeOutcome
+
+
+Event = RunStarted | StepStarted | StepDone | StepFailed | Progressed | Noticed | NodeFinished
+Emit = Callable[[Event], None]

@@ -1,0 +1,89 @@
+"""imaging.log: one line per event, with the run's id and the node."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imaging.feedback.events import (
+    Event,
+    NodeFinished,
+    Noticed,
+    Progressed,
+    RunStarted,
+    StepDone,
+    StepFailed,
+    StepStarted,
+)
+
+events_log = logging.getLogger("imaging.run")
+
+
+def event_text(event: Event) -> tuple[int, str, str] | None:
+    """An event as (level, node, text), or None when it is not worth a line."""
+    match event:
+        case RunStarted():
+            return logging.INFO, "-", event.summary
+        case StepStarted():
+            return logging.DEBUG, event.node, f"{event.step} started"
+        case StepDone():
+            detail = f": {event.detail}" if event.detail else ""
+            return logging.INFO, event.node, f"{event.step} done in {event.duration:.3f} s{detail}"
+        case StepFailed():
+            text = f"{event.step} failed after {event.duration:.3f} s ({event.reason})"
+            return logging.WARNING, event.node, f"{text}: {event.message}"
+        case Noticed():
+            return logging.INFO, event.node or "-", event.message
+        case NodeFinished(outcome=outcome) if outcome.ok:
+            return logging.INFO, outcome.node, "ok"
+        case NodeFinished(outcome=outcome):
+            where = f" at {outcome.step}" if outcome.step else ""
+            return logging.ERROR, outcome.node, f"FAILED{where} ({outcome.reason})"
+        case Progressed():
+            return None
+
+
+def log_event(event: Event) -> None:
+    """Write an event to the log."""
+    entry = event_text(event)
+    if entry is not None:
+        level, node, text = entry
+        # an event is one line, whatever a node or a tool has sent
+        events_log.log(level, "%s %s", node, " / ".join(text.splitlines()))
+
+
+def _open_handler(path: Path) -> tuple[logging.Handler, Path]:
+    """The log file; the user's state directory where the configured place cannot be written."""
+    try:
+        return logging.FileHandler(path, delay=False), path
+    except OSError as error:
+        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "imaging"
+        fallback = state / "imaging.log"
+        try:
+            state.mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(fallback, delay=False)
+        except OSError:
+            print(f"imaging: cannot write {path}: {error.strerror}; no log", file=sys.stderr)
+            return logging.NullHandler(), path
+        print(f"imaging: cannot write {path}: {error.strerror}; log in {fallback}", file=sys.stderr)
+        return handler, fallback
+
+
+@contextmanager
+def open_log(path: Path, run_id: str, level: str) -> Iterator[Path]:
+    """Send the log of this run to a file; gives the file's real place. It never fails a run."""
+    handler, place = _open_handler(path)
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    ours = logging.getLogger("imaging")
+    previous = ours.level
+    ours.setLevel(level.upper())
+    try:
+        yield place
+    finally:
+        ours.setLevel(previous)
+        root.removeHandler(handler)
+        handler.close()

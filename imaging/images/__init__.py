@@ -1,0 +1,1 @@
+"""The image library: where images are found, and whether they are whole."""

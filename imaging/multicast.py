@@ -1,0 +1,204 @@
+"""The frisbee server of a run: one process that multicasts the image to all nodes.
+
+It is known to be ready by its own words (``-d`` makes it say ``Using Multicast``), watched for as
+long as the run lasts, and its death is told with its last words. The process is a session of its
+own, so that no signal meant for the command reaches it, and is killed when the block ends.
+"""
+
+import ipaddress
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from imaging.errors import ConfigurationError, InfrastructureError, Reason
+
+READY = re.compile(rb"^Using (?:Multicast|Broadcast|Unicast)\b", re.MULTILINE)
+BIND_FAILED = 98  # exit status of a frisbee server whose port is taken
+MEBIBIT = 1024 * 1024
+LAST_WORDS = 5  # lines
+KILL_BUDGET_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where the image is to be had: the server's own address, the group and the UDP port."""
+
+    address: str
+    group: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """How to start the server; ``bandwidth_mibps`` is in Mibit/s on the wire."""
+
+    command: tuple[str, ...]
+    image: Path
+    address: str
+    groups: ipaddress.IPv4Network
+    ports: tuple[int, int]
+    bandwidth_mibps: float
+    ready_timeout_s: float
+    attempts: int
+
+    def argv(self, channel: Channel) -> list[str]:
+        """The command line for one channel. ``-T 0``: it ends when we end it."""
+        bits_per_second = round(self.bandwidth_mibps * MEBIBIT)
+        return [
+            *self.command, "-d", "-T", "0", "-W", str(bits_per_second),
+            "-i", channel.address, "-m", channel.group, "-p", str(channel.port), str(self.image),
+        ]  # fmt: skip
+
+    def choose_channel(self) -> Channel:
+        """Any group and port of the site's ranges, so that concurrent runs rarely meet."""
+        first, last = self.ports
+        group = self.groups[random.randrange(self.groups.num_addresses)]  # noqa: S311
+        return Channel(self.address, str(group), random.randint(first, last))  # noqa: S311
+
+
+def find_command(words: Sequence[str], setting: str) -> tuple[str, ...]:
+    """Find a tool on PATH, or beside this Python; raises ConfigurationError when it is neither."""
+    beside = Path(sys.executable).parent
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(beside)])
+    found = shutil.which(words[0], path=path) if words else None
+    if found is None:
+        tool = words[0] if words else ""
+        raise ConfigurationError(f"the tool {tool!r} of {setting} is not found on PATH")
+    return (found, *words[1:])
+
+
+def address_facing(node_address: str) -> str:
+    """The address of this host from which a node is reached. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((node_address, 9))
+        except OSError as error:
+            raise ConfigurationError(
+                f"no route to the node at {node_address}: {error.strerror}",
+                hint="set [multicast] address to this host's address on the nodes' network",
+            ) from error
+        address: str = probe.getsockname()[0]
+        return address
+
+
+class FrisbeeServer:
+    """The server process of a run; ``run`` is its life, ``ready`` is awaited by the nodes."""
+
+    def __init__(self, plan: ServerPlan, on_line: Callable[[str], None]) -> None:
+        """``on_line`` is given each line of the server's own log."""
+        self._plan = plan
+        self._on_line = on_line
+        self._ready = trio.Event()
+        self._channel: Channel | None = None
+        self._words: deque[str] = deque(maxlen=LAST_WORDS)
+
+    async def ready(self) -> Channel:
+        """Wait until the server serves."""
+        await self._ready.wait()
+        assert self._channel is not None
+        return self._channel
+
+    async def run(self) -> None:
+        """Start the server and watch it until cancelled.
+
+        Raises InfrastructureError ``server-failed`` when it does not start, and ``server-died``
+        when it ends before it is cancelled.
+        """
+        for _ in range(self._plan.attempts):
+            channel = self._plan.choose_channel()
+            status = await self._serve(channel)
+            if status != BIND_FAILED or self._ready.is_set():
+                break
+        if self._ready.is_set():
+            raise InfrastructureError(
+                f"the frisbee server died with {_describe(status)}: {self._last_words()}",
+                reason=Reason.SERVER_DIED,
+            )
+        raise InfrastructureError(
+            f"the frisbee server did not start ({_describe(status)}): {self._last_words()}",
+            reason=Reason.SERVER_FAILED,
+            hint=f"the command was: {' '.join(self._plan.argv(channel))}",
+        )
+
+    def _last_words(self) -> str:
+        return " / ".join(word for word in self._words if word) or "it said nothing"
+
+    async def _serve(self, channel: Channel) -> int:
+        """Run one server process to its end; returns its exit status."""
+        self._words.clear()
+        argv = self._plan.argv(channel)
+        try:
+            process = await trio.lowlevel.open_process(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise InfrastructureError(
+                f"cannot start the frisbee server {argv[0]}: {error.strerror}",
+                reason=Reason.SERVER_FAILED,
+            ) from error
+        try:
+            with trio.CancelScope() as starting:
+                starting.deadline = trio.current_time() + self._plan.ready_timeout_s
+                await self._listen(process, channel, starting)
+                return await process.wait()
+            raise InfrastructureError(
+                f"the frisbee server was not ready within {self._plan.ready_timeout_s:g} s: "
+                f"{self._last_words()}",
+                reason=Reason.SERVER_FAILED,
+            )
+        finally:
+            _kill(process)
+            with trio.move_on_after(KILL_BUDGET_S, shield=True):
+                await process.wait()
+                assert process.stderr is not None
+                await process.stderr.aclose()
+
+    async def _listen(
+        self, process: trio.Process, channel: Channel, starting: trio.CancelScope
+    ) -> None:
+        """Read the server's log to its end; it must be read, or a chatty server would block."""
+        assert process.stderr is not None
+        rest = b""
+        async for data in process.stderr:
+            *lines, rest = (rest + data)[-65536:].split(b"\n")
+            for line in lines:
+                text = line.decode("utf-8", "replace").rstrip()
+                self._words.append(text)
+                self._on_line(text)
+                if not self._ready.is_set() and READY.match(line):
+                    starting.deadline = float("inf")
+                    self._channel = channel
+                    self._ready.set()
+        if rest.strip():
+            self._words.append(rest.decode("utf-8", "replace").strip())
+
+
+def _kill(process: trio.Process) -> None:
+    """End the server's process group at once: it has no state to lose."""
+    if process.returncode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            process.kill()
+
+
+def _describe(status: int) -> str:
+    """An exit status in words."""
+    if status < 0:
+        return f"signal {signal.Signals(-status).name}"
+    return f"exit status {status}"

@@ -1,0 +1,169 @@
+"""The console of a node's ramdisk: a shell over telnet.
+
+An open port is not yet a shell: inetutils' telnetd says nothing until its options are answered,
+and a login program, or an old system, may sit behind the port. So nothing is believed but a
+marker that a shell must have printed (see markers). telnetlib3 negotiates the options; asyncio
+ends at the edge of this file.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import telnetlib3
+import trio
+
+from imaging._aio import from_aio
+from imaging.errors import NodeError, Reason
+from imaging.node.markers import MarkedCommand
+from imaging.node.terminal_text import TerminalText
+
+READ_SIZE = 65536  # bytes
+OUTPUT_LIMIT = 65536  # bytes of a command's output that are kept for its result
+KEEPALIVE_S = 5  # a node whose power was cut sends no FIN; TCP notices after about 3 of these
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended: its exit status, and the end of its output (both streams)."""
+
+    status: int
+    output: str
+
+
+async def connect(address: str, port: int, local_address: str = "") -> socket.socket:
+    """Open a TCP connection. Raises OSError; the caller's scope bounds it."""
+    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * KEEPALIVE_S * 1000)
+        if local_address:
+            await stream.bind((local_address, 0))
+        await stream.connect((address, port))
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if stream.getsockname() == stream.getpeername():
+            # TCP's simultaneous open with itself: only when an ephemeral port is polled
+            raise OSError(errno.ECONNREFUSED, "connected to itself")
+        return socket.socket(fileno=stream.detach())
+
+
+async def _adopt(stream: socket.socket, protocol: Callable[[], telnetlib3.TelnetClient]) -> None:
+    # not telnetlib3.open_connection: that waits for the end of the negotiation by the clock
+    await asyncio.get_running_loop().create_connection(protocol, sock=stream)
+
+
+@asynccontextmanager
+async def open_console(
+    stream: socket.socket, node: str, *, on_traffic: Callable[[str, bytes], None] | None = None
+) -> AsyncIterator["Console"]:
+    """Speak telnet over a connection; it is closed, without waiting, at the end of the block.
+
+    ``on_traffic`` is told all that is sent (``">"``) and all that is received (``"<"``).
+    """
+    made: list[telnetlib3.TelnetClient] = []
+
+    def protocol() -> telnetlib3.TelnetClient:
+        made.append(telnetlib3.TelnetClient(encoding=False, term="vt100", cols=80, rows=24))
+        return made[-1]
+
+    try:
+        await from_aio(_adopt, stream, protocol)
+        # with encoding=False, reader and writer are those of bytes
+        reader = cast(telnetlib3.TelnetReader, made[0].reader)
+        writer = cast(telnetlib3.TelnetWriter, made[0].writer)
+        yield Console(reader, writer, node, on_traffic)
+    finally:
+        # synchronous, so that no cancellation can skip it
+        for client in made:
+            if client.writer is not None:
+                client.writer.close()
+        if not made:
+            stream.close()
+
+
+class Console:
+    """A shell on the node, behind telnet; one command at a time."""
+
+    def __init__(
+        self,
+        reader: telnetlib3.TelnetReader,
+        writer: telnetlib3.TelnetWriter,
+        node: str,
+        on_traffic: Callable[[str, bytes], None] | None,
+    ) -> None:
+        """Made by open_console."""
+        self._reader, self._writer = reader, writer
+        self._node = node
+        self._on_traffic = on_traffic
+        self._stream: socket.socket = writer.get_extra_info("socket")
+        self._text = TerminalText()
+
+    async def wait_for_shell(self, retry_s: float) -> None:
+        """Return when a shell has proven to be there; the caller's scope bounds it.
+
+        What is typed before the shell runs may be lost, so a new question is typed every
+        ``retry_s`` seconds. Raises NodeError ``console-lost``.
+        """
+        while True:
+            question = MarkedCommand(":")
+            self._type(question.typed)
+            with trio.move_on_after(retry_s):
+                await self._until_end(question, None)
+                return
+
+    async def run(
+        self, script: str, *, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
+        """Run shell text (quoted already, one line) to its end; the caller's scope bounds it.
+
+        ``on_output`` is given the output as it comes. Raises NodeError ``console-lost``.
+        """
+        command = MarkedCommand(script)
+        self._type(command.typed)
+        return await self._until_end(command, on_output)
+
+    def _type(self, line: bytes) -> None:
+        if self._writer.is_closing():
+            raise self._lost("closed")
+        if self._on_traffic:
+            self._on_traffic(">", line)
+        self._writer.write(line)
+        # telnetds leave Nagle's algorithm on: without this, each answer waits 40 ms for our ACK
+        self._stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    async def _until_end(
+        self, command: MarkedCommand, on_output: Callable[[bytes], None] | None
+    ) -> CommandResult:
+        kept = b""
+        while True:
+            output, end = command.feed(self._text.feed(await self._read()))
+            if output:
+                kept = (kept + output)[-OUTPUT_LIMIT:]
+                if on_output:
+                    on_output(output)
+            if end is not None:
+                return CommandResult(end.status, kept.decode("utf-8", "replace").strip("\n"))
+
+    async def _read(self) -> bytes:
+        try:
+            data: bytes = await from_aio(self._reader.read, READ_SIZE)
+        except (OSError, EOFError) as error:
+            raise self._lost(str(error) or type(error).__name__) from error
+        if not data:
+            raise self._lost("closed by the node")
+        if self._on_traffic:
+            self._on_traffic("<", data)
+        return data
+
+    def _lost(self, how: str) -> NodeError:
+        return NodeError(
+            f"{self._node}: the telnet connection to the ramdisk was lost: {how}",
+            reason=Reason.CONSOLE_LOST,
+            hint="did the node lose power?",
+        )

@@ -1,0 +1,31 @@
+"""Power cards: one small file per model, each with the same four verbs."""
+
+from enum import Enum
+from typing import Protocol
+
+
+class PowerState(Enum):
+    """Whether a node has power, as its card says."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class PowerCard(Protocol):
+    """The power card of one node.
+
+    Every verb raises NodeError: ``no-cmc`` when the card does not answer, ``power-refused`` when
+    it answers something else than it should.
+    """
+
+    async def status(self) -> PowerState:
+        """Ask whether the node has power."""
+
+    async def turn_on(self) -> None:
+        """Give power."""
+
+    async def turn_off(self) -> None:
+        """Cut power."""
+
+    async def reset(self) -> None:
+        """Restart a node that has power."""

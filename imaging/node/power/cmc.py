@@ -1,0 +1,113 @@
+"""The CMC card of the R2lab testbed: plain text over HTTP.
+
+``GET /status`` answers ``on`` or ``off``; ``/on``, ``/off`` and ``/reset`` answer ``ok``. The card
+is a tiny server: one short connection per request, and no trust in what it sends.
+"""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import trio
+
+from imaging.errors import NodeError, Reason
+from imaging.node.power import PowerState
+
+ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
+
+
+@asynccontextmanager
+async def open_client(request_timeout_s: float) -> AsyncIterator[httpx.AsyncClient]:
+    """One HTTP client for all cards of a run. Proxies of the environment are not asked."""
+    async with httpx.AsyncClient(
+        trust_env=False,
+        verify=False,  # noqa: S501 - plain HTTP only: loading the CA bundle would take 30 ms
+        timeout=request_timeout_s,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+    ) as client:
+        yield client
+
+
+@dataclass(frozen=True, slots=True)
+class CmcCard:
+    """The card of one node, at ``address``:``port``.
+
+    A request gets ``attempts`` tries of at most ``request_timeout_s`` seconds each,
+    ``retry_delay_s`` seconds apart (jittered). All verbs may be repeated without harm.
+    """
+
+    client: httpx.AsyncClient
+    node: str
+    address: str
+    port: int
+    attempts: int
+    request_timeout_s: float
+    retry_delay_s: float
+
+    async def status(self) -> PowerState:
+        """Ask whether the node has power."""
+        answer = await self._ask("status")
+        try:
+            return PowerState(answer)
+        except ValueError:
+            raise self._refused("status", f"answered {answer!r}, neither on nor off") from None
+
+    async def turn_on(self) -> None:
+        """Give power."""
+        await self._order("on")
+
+    async def turn_off(self) -> None:
+        """Cut power."""
+        await self._order("off")
+
+    async def reset(self) -> None:
+        """Restart a node that has power."""
+        await self._order("reset")
+
+    async def _order(self, verb: str) -> None:
+        answer = await self._ask(verb)
+        if answer != "ok":
+            raise self._refused(verb, f"answered {answer!r}, not ok")
+
+    async def _ask(self, verb: str) -> str:
+        cause = ""
+        for attempt in range(self.attempts):
+            if attempt:
+                await trio.sleep(self.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+            with trio.move_on_after(self.request_timeout_s):
+                try:
+                    return await self._request(verb)
+                except httpx.RequestError as error:
+                    cause = str(error) or type(error).__name__
+                    continue
+            cause = f"no answer within {self.request_timeout_s:g} s"
+        raise NodeError(
+            f"{self.node}: its CMC {self.address}:{self.port} does not answer to {verb}: {cause}",
+            reason=Reason.NO_CMC,
+            hint="is the card powered and cabled?",
+        )
+
+    async def _request(self, verb: str) -> str:
+        url = f"http://{self.address}:{self.port}/{verb}"
+        async with self.client.stream("GET", url) as response:
+            body = b""
+            # cancelling ends httpx's nested generators in order; leaving the loop would not
+            with trio.CancelScope() as enough:
+                async for piece in response.aiter_raw():
+                    body += piece
+                    if len(body) > ANSWER_LIMIT:
+                        enough.cancel(reason="the answer is too long")
+        if len(body) > ANSWER_LIMIT:
+            raise self._refused(verb, f"sent more than {ANSWER_LIMIT} bytes")
+        text = body.decode("ascii", "replace").strip()
+        if response.status_code != httpx.codes.OK:
+            raise self._refused(verb, f"answered HTTP {response.status_code}")
+        return text[:80].lower()
+
+    def _refused(self, verb: str, what: str) -> NodeError:
+        return NodeError(
+            f"{self.node}: its CMC {self.address}:{self.port}, asked for {verb}, {what}",
+            reason=Reason.POWER_REFUSED,
+        )

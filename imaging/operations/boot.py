@@ -1,0 +1,154 @@
+"""Bringing a node into the ramdisk, and proving that it is the one our reset has booted.
+
+Telnet answering proves nothing: an old system, or the ramdisk of somebody's earlier run, may still
+be up because the card ignored the reset. The ramdisk's uptime must be less than the time since the
+reset; until it is, the connection is dropped and tried again.
+"""
+
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import trio
+
+from imaging.errors import NodeError, Reason
+from imaging.node.console import Console, connect, open_console
+from imaging.node.power import PowerCard, PowerState
+from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
+from imaging.operations.steps import NodeStory
+from imaging.site.schema import Settings
+
+SHELL_RETRY_S = 1.0  # what was typed too early for a shell is typed again
+
+
+async def power_up(card: PowerCard) -> float:
+    """Make the node boot: reset when it is on, on when it is off.
+
+    Returns the time of the order (trio's clock), taken before it was sent. Raises NodeError.
+    """
+    state = await card.status()
+    ordered = trio.current_time()
+    await (card.reset() if state is PowerState.ON else card.turn_on())
+    return ordered
+
+
+async def power_cycle(card: PowerCard) -> float:
+    """The harder way, for a card whose reset does nothing: off, then on."""
+    await card.turn_off()
+    ordered = trio.current_time()
+    await card.turn_on()
+    return ordered
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What the last attempt met; it becomes the reason when the time is up."""
+
+    reason: Reason = Reason.NO_TELNET
+    what: str = "nothing answered"
+
+
+class RamdiskSearch:
+    """The search for one node's ramdisk, from the reset to a shell that is proven to be it."""
+
+    def __init__(
+        self, story: NodeStory, address: str, settings: Settings, card: PowerCard | None
+    ) -> None:
+        """``card`` is None when the node is in the ramdisk already and no proof is asked for."""
+        self._story = story
+        self._address = address
+        self._settings = settings
+        self._card = card
+        self._sighting = Sighting()
+
+    async def reach(self, stack: AsyncExitStack, ordered: float) -> tuple[Console, Inspection]:
+        """Wait for the ramdisk that was booted by the order given at ``ordered``.
+
+        The console stays open for as long as ``stack``. Raises NodeError ``no-telnet``,
+        ``not-our-ramdisk`` or ``reset-ignored``, at the latest after ``boot.timeout_s`` seconds.
+        """
+        boot = self._settings.boot
+        escalated = False
+        with trio.move_on_after(boot.timeout_s):
+            while True:
+                async with AsyncExitStack() as attempt:
+                    found = await self._try_once(attempt, ordered)
+                    if found is not None:
+                        await stack.enter_async_context(attempt.pop_all())
+                        return found
+                if self._reset_was_ignored(ordered):
+                    if escalated or self._card is None:
+                        break
+                    escalated = True
+                    self._story.notice("the reset was ignored: switching off and on again")
+                    ordered = await power_cycle(self._card)
+                    self._sighting = Sighting()
+                await trio.sleep(boot.poll_s * random.uniform(0.75, 1.25))  # noqa: S311
+        raise self._failure(ordered, escalated)
+
+    def _reset_was_ignored(self, ordered: float) -> bool:
+        since = trio.current_time() - ordered
+        return (
+            self._sighting.reason is Reason.RESET_IGNORED
+            and since > self._settings.boot.reset_grace_s
+        )
+
+    def _failure(self, ordered: float, escalated: bool) -> NodeError:
+        since = trio.current_time() - ordered
+        order = "off and on" if escalated else "the reset"
+        if self._card is None:
+            order = "the first attempt"
+        return NodeError(
+            f"{self._story.node}: no ramdisk at {self._address}:{self._settings.console.port} "
+            f"{since:.1f} s after {order}: {self._sighting.what}",
+            reason=self._sighting.reason,
+        )
+
+    async def _try_once(
+        self, attempt: AsyncExitStack, ordered: float
+    ) -> tuple[Console, Inspection] | None:
+        """One connection; None when it is not the ramdisk we wait for."""
+        settings = self._settings
+        try:
+            with trio.fail_after(settings.boot.connect_timeout_s):
+                stream = await connect(self._address, settings.console.port)
+        except (OSError, trio.TooSlowError) as error:
+            if self._sighting.reason is Reason.NO_TELNET:
+                self._sighting.what = f"telnet: {_words(error)}"
+            return None
+        console = await attempt.enter_async_context(open_console(stream, self._story.node))
+        try:
+            with trio.fail_after(settings.boot.shell_timeout_s):
+                await console.wait_for_shell(SHELL_RETRY_S)
+                answer = await console.run(inspection_script(settings.ramdisk.disk))
+        except (NodeError, trio.TooSlowError):
+            self._sighting = Sighting(
+                Reason.NOT_OUR_RAMDISK, "telnet answers, but there is no shell behind it"
+            )
+            return None
+        inspection = parse_inspection(answer.output)
+        return (console, inspection) if self._is_proven(inspection, ordered) else None
+
+    def _is_proven(self, inspection: Inspection, ordered: float) -> bool:
+        if self._card is None:
+            return True
+        if inspection.uptime_s is None:
+            self._sighting = Sighting(
+                Reason.NOT_OUR_RAMDISK, "there is a shell, but it cannot read /proc/uptime"
+            )
+            return False
+        since = trio.current_time() - ordered
+        if inspection.uptime_s <= since + self._settings.boot.uptime_slack_s:
+            return True
+        self._sighting = Sighting(
+            Reason.RESET_IGNORED,
+            f"a system is up since {inspection.uptime_s:.0f} s, so the reset was ignored",
+        )
+        return False
+
+
+def _words(error: OSError | trio.TooSlowError) -> str:
+    """An error of a connection attempt in words."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return "no answer"

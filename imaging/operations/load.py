@@ -1,0 +1,175 @@
+"""imaging-load: one image onto all selected nodes at once.
+
+One nursery with one child per node; the frisbee server is a service beside them. A node that
+fails becomes an outcome and never disturbs the others; the death of the server ends the run.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+
+import httpx
+import trio
+
+from imaging._aio import open_aio
+from imaging.errors import NodeError, Reason
+from imaging.feedback.events import Emit
+from imaging.feedback.outcomes import Step
+from imaging.images.library import Image
+from imaging.multicast import FrisbeeServer, ServerPlan
+from imaging.node.nextboot import NextbootDirectory
+from imaging.node.power.cmc import CmcCard, open_client
+from imaging.node.ramdisk import Inspection
+from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.steps import NodeStory
+from imaging.operations.transfer import Transfer
+from imaging.site.inventory import Node
+from imaging.site.schema import Settings
+from imaging.site.selection import format_selection
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk."""
+
+    nodes: tuple[Node, ...]
+    image: Image
+    settings: Settings
+    nextboot: NextbootDirectory
+    server: ServerPlan
+    reset: bool
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The names of the nodes, in order."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
+    def summary(self) -> str:
+        """What is about to be done, in one line."""
+        count = f"{len(self.nodes)} node{'s' if len(self.nodes) != 1 else ''}"
+        size = self.image.summary.size / MEBIBYTE
+        return f"load {self.image.name} ({size:.0f} MiB) on {count}: {format_selection(self.nodes)}"
+
+    def describe(self) -> list[str]:
+        """What a dry run prints."""
+        summary = self.image.summary
+        where = [f"  {node.name}: {node.control.ip}, CMC {node.cmc.ip}" for node in self.nodes]
+        return [
+            f"would {self.summary}",
+            f"image: {self.image.path}",
+            f"  {summary.chunks} chunks, {summary.data_bytes} bytes of data, "
+            f"needs a disk of {summary.minimum_disk_size} bytes",
+            f"server: {' '.join(self.server.argv(self.server.choose_channel()))}",
+            f"links: {self.nextboot.directory}/01-MAC -> {self.nextboot.ramdisk}"
+            if self.reset
+            else "links: none, the nodes are in the ramdisk already",
+            *where,
+        ]
+
+
+async def load(
+    plan: LoadPlan, emit: Emit, on_server_line: Callable[[str], None] = lambda _: None
+) -> None:
+    """Carry out a plan; every node's outcome is emitted.
+
+    Raises InfrastructureError (in a group) when the frisbee server fails.
+    """
+    server = FrisbeeServer(plan.server, on_server_line)
+    async with (
+        open_aio(),
+        open_client(plan.settings.power.request_timeout_s) as client,
+        trio.open_nursery() as services,
+    ):
+        services.start_soon(server.run)
+        async with trio.open_nursery() as nodes:
+            for node in plan.nodes:
+                nodes.start_soon(_NodeLoad(plan, node, emit, server, client).run)
+        services.cancel_scope.cancel(reason="all nodes have their outcome")
+
+
+class _NodeLoad:
+    """The life of one node in a load."""
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        node: Node,
+        emit: Emit,
+        server: FrisbeeServer,
+        client: httpx.AsyncClient,
+    ) -> None:
+        self._plan = plan
+        self._node = node
+        self._story = NodeStory(node.name, emit)
+        self._server = server
+        power = plan.settings.power
+        self._card = CmcCard(
+            client,
+            node.name,
+            node.cmc.ip,
+            power.port,
+            power.attempts,
+            power.request_timeout_s,
+            power.retry_delay_s,
+        )
+
+    async def run(self) -> None:
+        """Take the node through all steps; a NodeError ends it as data, not as an exception."""
+        try:
+            await self._steps()
+        except NodeError as error:
+            self._story.finish(error)
+        else:
+            self._story.finish()
+
+    async def _steps(self) -> None:
+        story, plan, address = self._story, self._plan, self._node.control.ip
+        async with AsyncExitStack() as consoles:
+            search = RamdiskSearch(
+                story, address, plan.settings, self._card if plan.reset else None
+            )
+            with ExitStack() as links:
+                ordered = await self._order_reboot(links)
+                with story.step(Step.BOOT) as detail:
+                    console, inspection = await search.reach(consoles, ordered)
+                    detail.text = f"ramdisk up {trio.current_time() - ordered:.1f} s after reset"
+            # from here on the link is gone: the ramdisk is up, and the next boot is the disk's
+            with story.step(Step.CHECK) as detail:
+                detail.text = self._check_disk(inspection)
+            with story.step(Step.TRANSFER) as detail:
+                channel = await self._server.ready()
+                detail.text = await Transfer(story, plan.image, plan.settings).run(
+                    console, address, channel
+                )
+        if plan.reset:
+            with story.step(Step.RESTART):
+                await self._card.reset()
+
+    async def _order_reboot(self, links: ExitStack) -> float:
+        """Make the link and reset the node; the time of the order, or now without a reset."""
+        if not self._plan.reset:
+            return trio.current_time()
+        node = self._node
+        with self._story.step(Step.NEXTBOOT):
+            links.enter_context(self._plan.nextboot.link(node.control.mac, node.name))
+        with self._story.step(Step.POWER):
+            return await power_up(self._card)
+
+    def _check_disk(self, inspection: Inspection) -> str:
+        disk, needed = self._plan.settings.ramdisk.disk, self._plan.image.summary.minimum_disk_size
+        if inspection.disk_size is None:
+            raise NodeError(
+                f"{self._node.name}: there is no disk {disk} in the ramdisk",
+                reason=Reason.NO_DISK,
+                hint="is it cabled, and is [ramdisk] disk right?",
+            )
+        if inspection.disk_size < needed:
+            raise NodeError(
+                f"{self._node.name}: its disk {disk} has {inspection.disk_size} bytes, and the "
+                f"image needs {needed}",
+                reason=Reason.DISK_TOO_SMALL,
+            )
+        return f"{disk} has {inspection.disk_size} bytes"

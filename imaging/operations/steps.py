@@ -1,0 +1,70 @@
+"""How the life of one node is told: steps with their beginning, end, duration and detail."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from imaging.errors import NodeError
+from imaging.feedback.events import (
+    Emit,
+    NodeFinished,
+    Noticed,
+    Progressed,
+    StepDone,
+    StepFailed,
+    StepStarted,
+)
+from imaging.feedback.outcomes import NodeOutcome, Step
+
+
+class StepDetail:
+    """What is worth saying about a step once it is done."""
+
+    text = ""
+
+
+class NodeStory:
+    """Tells the events of one node, and its outcome in the end."""
+
+    def __init__(self, node: str, emit: Emit) -> None:
+        """``node`` is the node's name."""
+        self.node = node
+        self._emit = emit
+        self._step: Step | None = None
+        self._durations: dict[Step, float] = {}
+
+    @contextmanager
+    def step(self, step: Step) -> Iterator[StepDetail]:
+        """Tell one step. A NodeError ends it as failed; a cancellation leaves it open."""
+        self._step = step
+        started = trio.current_time()
+        self._emit(StepStarted(time.time(), self.node, step))
+        detail = StepDetail()
+        try:
+            yield detail
+        except NodeError as error:
+            duration = self._durations[step] = trio.current_time() - started
+            self._emit(StepFailed(time.time(), self.node, step, duration, error.reason, str(error)))
+            raise
+        duration = self._durations[step] = trio.current_time() - started
+        self._emit(StepDone(time.time(), self.node, step, duration, detail.text))
+
+    def progress(self, fraction: float) -> None:
+        """Tell how much of the image is on the disk (0 to 1)."""
+        self._emit(Progressed(time.time(), self.node, fraction))
+
+    def notice(self, message: str) -> None:
+        """Tell something that is no step but worth knowing."""
+        self._emit(Noticed(time.time(), self.node, message))
+
+    def finish(self, error: NodeError | None = None) -> None:
+        """Tell the outcome."""
+        if error is None:
+            outcome = NodeOutcome(self.node, durations=dict(self._durations))
+        else:
+            outcome = NodeOutcome(
+                self.node, error.reason, self._step, str(error), dict(self._durations)
+            )
+        self._emit(NodeFinished(time.time(), outcome))

@@ -1,0 +1,97 @@
+"""The transfer to one node: its frisbee client runs in the ramdisk, and is believed nothing.
+
+Success is exit status 0 *and* the client's own count of bytes; an image of no bytes, a server
+that was never found or an error between two progress marks is a failure with the tool's last
+words as its reason.
+"""
+
+import shlex
+
+import trio
+
+from imaging.errors import NodeError, Reason
+from imaging.frisbee.dialect import ClientDialect, Joined, Progress, Wrote
+from imaging.images.library import Image
+from imaging.multicast import Channel
+from imaging.node.console import Console
+from imaging.node.ramdisk import client_script
+from imaging.operations.steps import NodeStory
+from imaging.site.schema import Settings
+
+
+class Transfer:
+    """One node's transfer, from the client's start to its verified end."""
+
+    def __init__(self, story: NodeStory, image: Image, settings: Settings) -> None:
+        """``story`` is told the progress."""
+        self._story = story
+        self._image = image
+        self._settings = settings
+        self._dialect = ClientDialect()
+        self._joined = False
+        self._wrote: Wrote | None = None
+        self._patience = trio.CancelScope()
+
+    async def run(self, console: Console, address: str, channel: Channel) -> str:
+        """Run the client on the node at ``address``; returns a detail for the step.
+
+        Raises NodeError ``frisbee-failed``, ``stalled`` or ``console-lost``.
+        """
+        multicast = self._settings.multicast
+        script = client_script(
+            shlex.split(self._settings.ramdisk.client),
+            address=address,
+            group=channel.group,
+            port=channel.port,
+            disk=self._settings.ramdisk.disk,
+        )
+        self._patience.deadline = trio.current_time() + multicast.join_timeout_s
+        with self._patience:
+            result = await console.run(script, on_output=self._take)
+            return self._verify(result.status)
+        if not self._joined:
+            what = f"the client found no server within {multicast.join_timeout_s:g} s"
+        else:
+            what = f"the transfer made no progress for {multicast.stall_timeout_s:g} s"
+        raise NodeError(
+            f"{self._story.node}: {what}{self._last_words()}",
+            reason=Reason.STALLED,
+            hint="does multicast reach the node?" if not self._joined else None,
+        )
+
+    def _take(self, output: bytes) -> None:
+        for event in self._dialect.feed(output.decode("utf-8", "replace")):
+            match event:
+                case Joined():
+                    self._joined = True
+                case Progress(fraction=fraction):
+                    self._joined = True
+                    self._story.progress(fraction)
+                case Wrote():
+                    self._wrote = event
+                case _:
+                    pass
+            if self._joined:
+                stall = self._settings.multicast.stall_timeout_s
+                self._patience.deadline = trio.current_time() + stall
+
+    def _verify(self, status: int) -> str:
+        expected = self._image.summary.data_bytes
+        if status != 0:
+            problem = f"the frisbee client ended with status {status}"
+        elif self._wrote is None:
+            problem = "the frisbee client ended without saying what it wrote"
+        elif self._wrote.actual < expected:
+            problem = f"the client wrote {self._wrote.actual} of the image's {expected} bytes"
+        else:
+            self._story.progress(1.0)
+            return f"{self._wrote.actual} bytes written"
+        raise NodeError(
+            f"{self._story.node}: {problem}{self._last_words()}",
+            reason=Reason.FRISBEE_FAILED,
+            hint="its disk is half-written; it was left in the ramdisk",
+        )
+
+    def _last_words(self) -> str:
+        words = self._dialect.last_words
+        return f": {words}" if words else ""

@@ -1,0 +1,134 @@
+"""The console over real telnet connections: real telnetd, real shells, real silence."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from imaging._aio import open_aio
+from imaging.errors import NodeError, Reason
+from imaging.node.console import connect, open_console
+
+INETUTILS = Path("/usr/sbin/telnetd")
+
+
+def real_telnetd(shell: str) -> list[str]:
+    """The command line of inetutils' telnetd with this login program; skips where it is missing."""
+    if not INETUTILS.exists():
+        pytest.skip("inetutils-telnetd is not installed")
+    version = subprocess.run(
+        [INETUTILS, "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    if "inetutils" not in version:
+        pytest.skip(f"{INETUTILS} is another telnetd")
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    return [str(INETUTILS), f"--exec-login={found}"]
+
+
+@contextmanager
+def listening() -> Iterator[trio.socket.SocketType]:
+    with trio.socket.from_stdlib_socket(socket.create_server(("127.0.0.1", 0))) as listener:
+        yield listener
+
+
+async def serve_with(argv: list[str], listener: trio.socket.SocketType) -> None:
+    """Be the inetd of one connection."""
+    stream, _ = await listener.accept()
+    with stream:
+        process = subprocess.Popen(argv, stdin=stream.fileno(), stdout=stream.fileno())
+    try:
+        await trio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+async def test_commands_through_a_real_telnetd(shell: str) -> None:
+    argv = real_telnetd(shell)
+    traffic: list[str] = []
+    pieces: list[bytes] = []
+    with trio.fail_after(20), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(serve_with, argv, listener)
+            stream = await connect(*listener.getsockname())
+            async with open_console(
+                stream, "fit01", on_traffic=lambda way, _: traffic.append(way)
+            ) as console:
+                await console.wait_for_shell(1.0)
+                result = await console.run("echo hello; echo wrong >&2; (exit 5)")
+                assert (result.status, result.output) == (5, "hello\nwrong")
+                long = await console.run("seq 1 20000", on_output=pieces.append)
+                assert long.status == 0
+                assert b"".join(pieces).split() == [b"%d" % n for n in range(1, 20001)]
+                assert long.output.endswith("19999\n20000")
+                assert len(long.output) <= 65536
+                # a command that reads its input finds it empty: what is typed is ours
+                assert (await console.run("cat; echo over")).output == "over"
+    assert {">", "<"} == set(traffic)
+
+
+async def handler_of(listener: trio.socket.SocketType, talk: bytes, close: bool) -> None:
+    stream, _ = await listener.accept()
+    with stream:
+        await stream.send(talk)
+        with suppress(ConnectionResetError):
+            while not close and await stream.recv(4096):
+                pass
+
+
+LOGIN = b"\xff\xfd\x18\xff\xfb\x01Debian GNU/Linux 12\r\nfit01 login: "
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [b"", LOGIN, b"\xff\xfd\x18" * 100, b"\xff", b"\xff\xfa\x18\x01"],
+    ids=["silent", "login", "asks", "half-command", "endless-subnegotiation"],
+)
+async def test_what_is_no_shell_is_not_taken_for_one(talk: bytes) -> None:
+    with trio.fail_after(10), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(handler_of, listener, talk, False)
+            stream = await connect(*listener.getsockname())
+            async with open_console(stream, "fit01") as console:
+                with trio.move_on_after(0.3) as patience:
+                    await console.wait_for_shell(0.1)
+                assert patience.cancelled_caught
+        assert stream.fileno() == -1
+
+
+async def test_a_node_that_hangs_up_is_told() -> None:
+    with trio.fail_after(10), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(handler_of, listener, b"bye\r\n", True)
+            stream = await connect(*listener.getsockname())
+            async with open_console(stream, "fit01") as console:
+                with pytest.raises(NodeError, match="fit01: the telnet connection") as caught:
+                    await console.wait_for_shell(1.0)
+                assert caught.value.reason is Reason.CONSOLE_LOST
+
+
+async def test_cancelling_at_any_moment_leaves_no_connection() -> None:
+    with trio.fail_after(20), listening() as listener:
+        async with open_aio():
+            for delay in (0, 0.0005, 0.001, 0.002, 0.005, 0.02):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(partial(handler_of, listener, LOGIN, False))
+                    with trio.move_on_after(delay):
+                        stream = await connect(*listener.getsockname())
+                        async with open_console(stream, "fit01") as console:
+                            await console.wait_for_shell(1.0)
+                    nursery.cancel_scope.cancel()
+
+
+async def test_a_refused_connection_is_an_os_error() -> None:
+    with pytest.raises(OSError, match="refused"):
+        await connect("127.0.0.1", 1)
