@@ -43,7 +43,9 @@ async def serve_with(argv: list[str], listener: trio.socket.SocketType) -> None:
     """Be the inetd of one connection."""
     stream, _ = await listener.accept()
     with stream:
-        process = subprocess.Popen(argv, stdin=stream.fileno(), stdout=stream.fileno())
+        process = subprocess.Popen(  # noqa: ASYNC220
+            argv, stdin=stream.fileno(), stdout=stream.fileno()
+        )
     try:
         await trio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
     finally:

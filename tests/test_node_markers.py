@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -70,7 +71,7 @@ def test_any_split_gives_the_same_output(output: str, status: int, cuts: list[in
     places = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
     command = MarkedCommand("cmd", NONCE)
     collected, end = b"", None
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in pairwise(places):
         if end is None:
             piece, end = command.feed(stream[a:b])
             collected += piece

@@ -1,5 +1,7 @@
 """Escape sequences never reach what commands said, however the bytes are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_the_text_is_the_same_however_it_is_cut(shown: bytes, cuts: list[int]) -
     whole = TerminalText().feed(shown)
     stream = TerminalText()
     places = sorted({0, len(shown), *(min(cut, len(shown)) for cut in cuts)})
-    pieces = [shown[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [shown[a:b] for a, b in pairwise(places)]
     assert b"".join(map(stream.feed, pieces)) == whole
 
 

@@ -79,10 +79,8 @@ class Milestones:
             case StepDone():
                 told = []
                 if self._verbose:
-                    detail = f": {event.detail}" if event.detail else ""
-                    told.append(
-                        f"{event.node}: {event.step} done in {event.duration:.1f} s{detail}"
-                    )
+                    took = f"{event.node}: {event.step} done in {event.duration:.1f} s"
+                    told.append(f"{took}: {event.detail}" if event.detail else took)
                 return [*told, *self._completed_steps()]
             case Progressed():
                 return self._percent_lines()
@@ -123,9 +121,9 @@ class PlainDisplay:
         self._milestones = Milestones(board, verbose=verbose)
         self._terminal: Terminal | None = None
         if stream.isatty() and not quiet:
-            from blessed import Terminal
+            import blessed
 
-            self._terminal = Terminal(stream=stream)
+            self._terminal = blessed.Terminal(stream=stream)
 
     def take(self, event: Event) -> None:
         """Tell what an event is worth; the board has folded it already."""

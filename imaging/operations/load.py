@@ -60,8 +60,8 @@ class LoadPlan:
         return [
             f"would {self.summary}",
             f"image: {self.image.path}",
-            f"  {summary.chunks} chunks, {summary.data_bytes} bytes of data, "
-            f"needs a disk of {summary.minimum_disk_size} bytes",
+            f"  {summary.chunks} chunks, {summary.data_bytes} bytes of data",
+            f"  needs a disk of {summary.minimum_disk_size} bytes",
             f"server: {' '.join(self.server.argv(self.server.choose_channel()))}",
             f"links: {self.nextboot.directory}/01-MAC -> {self.nextboot.ramdisk}"
             if self.reset
