@@ -1,0 +1,1 @@
+"""What is known before anything happens: settings, inventory, selection; immutable afterwards."""

@@ -1,0 +1,179 @@
+"""The inventory: which nodes there are, with the addresses of their interfaces and power cards.
+
+JSON, a list of nodes; ``cmc`` is the power card, ``control`` the interface the node boots from,
+``data`` is optional and not needed::
+
+    [{"cmc":     {"hostname": "reboot01", "ip": "192.168.1.1", "mac": "02:00:00:00:00:01"},
+      "control": {"hostname": "fit01",    "ip": "192.168.3.1", "mac": "00:03:1d:0e:03:19"}}]
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imaging.errors import ConfigurationError
+
+SIZE_LIMIT = 64 * 1024 * 1024  # bytes
+_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+_KINDS = ("cmc", "control", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface; the MAC is in lower case with colons."""
+
+    hostname: str
+    ip: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node: its own interface, its power card, and perhaps a data interface."""
+
+    control: Interface
+    cmc: Interface
+    data: Interface | None = None
+
+    @property
+    def name(self) -> str:
+        """The node's name: its control interface's hostname."""
+        return self.control.hostname
+
+    @property
+    def number(self) -> int | None:
+        """The number that ends the name, if any: 4 for fit04."""
+        found = _NUMBERED.fullmatch(self.name)
+        return int(found[2]) if found else None
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """All names that stand for this node."""
+        names = [self.control.hostname, self.cmc.hostname]
+        return (*names, self.data.hostname) if self.data else tuple(names)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All nodes of the site, by number and name, and the file they come from."""
+
+    nodes: tuple[Node, ...]
+    path: Path | None = None
+    _by_name: dict[str, Node] = field(init=False, repr=False, compare=False)
+    _by_number: dict[int, list[Node]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the nodes; names have been checked to be unique."""
+        by_name = {name.lower(): node for node in self.nodes for name in node.hostnames}
+        by_number: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            if node.number is not None:
+                by_number.setdefault(node.number, []).append(node)
+        object.__setattr__(self, "_by_name", by_name)
+        object.__setattr__(self, "_by_number", by_number)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def named(self, name: str) -> Node | None:
+        """The node with this name, whichever of its interfaces it is; case does not matter."""
+        return self._by_name.get(name.lower())
+
+    def numbered(self, number: int) -> list[Node]:
+        """The nodes with this number: one, in a site whose nodes share one prefix."""
+        return self._by_number.get(number, [])
+
+    def prefixed(self, prefix: str, number: int) -> Node | None:
+        """The node that has an interface of this prefix and number, leading zeros or not."""
+        for node in self.numbered(number) if prefix == "" else self.nodes:
+            for name in node.hostnames:
+                found = _NUMBERED.fullmatch(name)
+                if found and found[1].lower() == prefix.lower() and int(found[2]) == number:
+                    return node
+        return None
+
+
+def load_inventory(path: Path) -> Inventory:
+    """Read and check an inventory, whole. Raises ConfigurationError naming the place."""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= SIZE_LIMIT else None
+    except OSError as error:
+        raise ConfigurationError(
+            f"inventory {path}: cannot be read: {error.strerror}", hint="see [inventory] file"
+        ) from error
+    if data is None:
+        raise ConfigurationError(f"inventory {path}: is larger than {SIZE_LIMIT} bytes")
+    return parse_inventory(data, path)
+
+
+def parse_inventory(data: bytes, path: Path | None = None) -> Inventory:
+    """Check an inventory's text. Raises ConfigurationError naming the place."""
+    where = f"inventory {path or ''}".rstrip()
+    try:
+        rows = json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{where}: is not UTF-8 text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"{where}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})"
+        ) from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{where}: is nested too deeply") from error
+    if not isinstance(rows, list) or not rows:
+        raise ConfigurationError(f"{where}: must be a list of at least one node")
+    seen: dict[tuple[str, str], str] = {}
+    nodes = [_node(row, f"{where}: [{index}]", seen) for index, row in enumerate(rows)]
+    nodes.sort(key=lambda node: (node.number is None, node.number or 0, node.name))
+    return Inventory(tuple(nodes), path)
+
+
+def _node(row: object, place: str, seen: dict[tuple[str, str], str]) -> Node:
+    if not isinstance(row, dict):
+        raise ConfigurationError(f"{place} must be an object with control and cmc")
+    for key in row:
+        if key not in _KINDS:
+            raise ConfigurationError(f"{place}: unknown interface {key!r}")
+    for kind in ("cmc", "control"):
+        if kind not in row:
+            raise ConfigurationError(f"{place}: has no {kind}")
+    cmc, control, data = (
+        _interface(row[kind], f"{place}.{kind}", seen) if kind in row else None for kind in _KINDS
+    )
+    assert cmc is not None
+    assert control is not None
+    return Node(control, cmc, data)
+
+
+def _interface(value: object, place: str, seen: dict[tuple[str, str], str]) -> Interface:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{place} must be an object with hostname, ip and mac")
+    texts = {}
+    for key in ("hostname", "ip", "mac"):
+        text = value.get(key)
+        if not isinstance(text, str):
+            raise ConfigurationError(f"{place}.{key} must be a text")
+        texts[key] = text
+    if not _HOSTNAME.fullmatch(texts["hostname"]):
+        raise ConfigurationError(f"{place}.hostname: {texts['hostname']!r} is not a hostname")
+    try:
+        texts["ip"] = str(ipaddress.IPv4Address(texts["ip"]))
+    except ValueError:
+        raise ConfigurationError(f"{place}.ip: {texts['ip']!r} is not an IPv4 address") from None
+    texts["mac"] = texts["mac"].lower().replace("-", ":")
+    if not _MAC.fullmatch(texts["mac"]):
+        raise ConfigurationError(f"{place}.mac: {value['mac']!r} is not a MAC address")
+    for key, text in texts.items():
+        first = seen.setdefault((key, text.lower()), f"{place}.{key}")
+        if first != f"{place}.{key}":
+            raise ConfigurationError(
+                f"{place}.{key}: {text} is there already, at {first.rpartition(': ')[2]}"
+            )
+    return Interface(**texts)

@@ -1,0 +1,137 @@
+"""The settings: sections, keys, types and units. The defaults live here and nowhere else.
+
+Names end in their unit: ``_s`` seconds, ``_mibps`` Mibit/s. ``imaging.conf`` beside this file
+says what each key means; a test holds the two together.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Attempts = Annotated[int, Meta(ge=1, le=100)]
+Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+class InventorySettings(msgspec.Struct, frozen=True):
+    """[inventory]"""
+
+    file: Path = Path("/etc/imaging-inventory.json")
+    all_nodes: str = ""
+
+
+class ImagesSettings(msgspec.Struct, frozen=True):
+    """[images]"""
+
+    directory: Path = Path("/var/lib/imaging/images")
+    default: str = ""
+
+
+class NextbootSettings(msgspec.Struct, frozen=True):
+    """[nextboot]"""
+
+    directory: Path = Path("/tftpboot/pxelinux.cfg")
+    ramdisk: Word = "pxefrisbee"
+
+
+class PowerSettings(msgspec.Struct, frozen=True):
+    """[power]"""
+
+    model: Word = "cmc"
+    port: Port = 80
+    request_timeout_s: Seconds = 5.0
+    attempts: Attempts = 3
+    retry_delay_s: Seconds = 0.5
+
+
+class BootSettings(msgspec.Struct, frozen=True):
+    """[boot]"""
+
+    poll_s: Seconds = 0.1
+    connect_timeout_s: Seconds = 0.5
+    shell_timeout_s: Seconds = 5.0
+    reset_grace_s: Seconds = 60.0
+    uptime_slack_s: Seconds = 2.0
+    timeout_s: Seconds = 180.0
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True):
+    """[console]"""
+
+    port: Port = 23
+
+
+class RamdiskSettings(msgspec.Struct, frozen=True):
+    """[ramdisk]"""
+
+    disk: str = "/dev/sda"
+    client: str = "frisbee"
+
+
+class MulticastSettings(msgspec.Struct, frozen=True):
+    """[multicast]"""
+
+    server: str = "imaging-frisbeed"
+    address: str = ""
+    groups: str = "239.77.0.0/16"
+    ports: str = "7000-7999"
+    bandwidth_mibps: Annotated[float, Meta(ge=1, le=1_000_000)] = 500.0
+    ready_timeout_s: Seconds = 10.0
+    attempts: Attempts = 5
+    join_timeout_s: Seconds = 15.0
+    stall_timeout_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address, no multicast network, no range of ports."""
+        if self.address:
+            ipaddress.IPv4Address(self.address)
+        if not ipaddress.IPv4Network(self.groups).is_multicast:
+            raise ValueError(f"groups: {self.groups} is not an IPv4 multicast network")
+        first, last = self.port_range
+        if not 1 <= first <= last <= 65535:
+            raise ValueError(f"ports: {self.ports} is not a range FIRST-LAST of ports")
+
+    @property
+    def port_range(self) -> tuple[int, int]:
+        """The first and the last UDP port that a server may use."""
+        first, _, last = self.ports.partition("-")
+        if not (first.strip().isdecimal() and last.strip().isdecimal()):
+            raise ValueError(f"ports: {self.ports!r} is not a range FIRST-LAST of ports")
+        return int(first), int(last)
+
+    @property
+    def group_network(self) -> ipaddress.IPv4Network:
+        """The network from which multicast groups are taken."""
+        return ipaddress.IPv4Network(self.groups)
+
+
+class LoadSettings(msgspec.Struct, frozen=True):
+    """[load]"""
+
+    timeout_s: Seconds = 600.0
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """[log]"""
+
+    file: Path = Path("imaging.log")
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All settings, a member per section."""
+
+    inventory: InventorySettings = InventorySettings()
+    images: ImagesSettings = ImagesSettings()
+    nextboot: NextbootSettings = NextbootSettings()
+    power: PowerSettings = PowerSettings()
+    boot: BootSettings = BootSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    ramdisk: RamdiskSettings = RamdiskSettings()
+    multicast: MulticastSettings = MulticastSettings()
+    load: LoadSettings = LoadSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,212 @@
+"""The node selection: what ``1-12 fit15-reboot18 ~4-6`` means. Pure.
+
+A word is a comma list of items; an item is a number, a name, or a range of them, with an optional
+step. ``~`` removes what came before it. The order of arguments matters in nothing else.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from imaging.errors import ConfigurationError
+from imaging.site.inventory import Inventory, Node
+
+_PREFIXED = re.compile(r"(.*?)([0-9]{1,9})")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The nodes selected, in the inventory's order, and what selected them."""
+
+    nodes: tuple[Node, ...]
+    origin: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(node.name for node in self.nodes)
+
+
+def select(
+    words: Sequence[str],
+    inventory: Inventory,
+    *,
+    nodes_variable: str | None = None,
+    all_variable: str | None = None,
+    all_setting: str = "",
+    use_all: bool = False,
+    image_names: Collection[str] = (),
+) -> Selection:
+    """The nodes meant by the arguments, or else by ``$NODES``.
+
+    ``use_all`` is ``-a``: it starts from ``$ALL_NODES``, else from the setting ``all_nodes``, else
+    from the whole inventory. ``image_names`` serve to tell a forgotten ``-i``. Raises
+    ConfigurationError for everything that is no node, and for an empty selection.
+    """
+    reader = _Reader(inventory, image_names)
+    start: set[str] = set()
+    origin = "arguments"
+    if use_all:
+        start, origin = _all_nodes(reader, all_variable, all_setting)
+        if words and not words[0].startswith("~"):
+            raise ConfigurationError(
+                f"{words[0]!r}: -a selects all nodes already",
+                hint="with -a, arguments can only remove nodes, as in -a ~4",
+            )
+    elif words and words[0].startswith("~"):
+        raise ConfigurationError(
+            f"{words[0]!r} removes from nothing", hint="use -a to start from all nodes"
+        )
+    elif not words:
+        origin = "$NODES"
+        words = (nodes_variable or "").split()
+        if not words:
+            raise ConfigurationError(
+                "no node selected", hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES"
+            )
+    chosen = reader.fold(words, start)
+    if not chosen:
+        raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node")
+    return Selection(tuple(node for node in inventory if node.name in chosen), origin)
+
+
+def _all_nodes(
+    reader: "_Reader", all_variable: str | None, all_setting: str
+) -> tuple[set[str], str]:
+    for text, origin in ((all_variable, "$ALL_NODES"), (all_setting, "[inventory] all_nodes")):
+        words = (text or "").split()
+        if words:
+            return reader.fold(words, set()), origin
+    return {node.name for node in reader.inventory}, "the inventory"
+
+
+class _Reader:
+    """Reads words against an inventory."""
+
+    def __init__(self, inventory: Inventory, image_names: Collection[str]) -> None:
+        self.inventory = inventory
+        self._image_names = image_names
+
+    def fold(self, words: Sequence[str], start: set[str]) -> set[str]:
+        """The names of the selected nodes, word after word."""
+        chosen = set(start)
+        for word in words:
+            removes = word.startswith("~")
+            names = self._word(word.removeprefix("~"), word)
+            chosen = chosen - names if removes else chosen | names
+        return chosen
+
+    def _word(self, items: str, word: str) -> set[str]:
+        names: set[str] = set()
+        for item in items.split(","):
+            if not item:
+                raise ConfigurationError(f"{word!r}: a node is missing in the list")
+            names |= {node.name for node in self._item(item, word)}
+        return names
+
+    def _item(self, item: str, word: str) -> list[Node]:
+        """One node, or a range; an exact name wins over the reading as a range."""
+        named = self.inventory.named(item)
+        if named is not None:
+            return [named]
+        parts = item.split("-")
+        if len(parts) == 1 or any(self._digits(part) is None for part in parts[:2]):
+            return [self._node(item, word)]
+        if len(parts) > 3:
+            raise ConfigurationError(
+                f"{word!r}: a range is FIRST-LAST or FIRST-LAST-STEP, not {len(parts)} parts"
+            )
+        return self._range(parts[0], parts[1], parts[2] if parts[2:] else "1", word)
+
+    @staticmethod
+    def _digits(part: str) -> int | None:
+        found = _PREFIXED.fullmatch(part)
+        return int(found[2]) if found else None
+
+    def _range(self, first: str, last: str, step_text: str, word: str) -> list[Node]:
+        if not _NUMBER.fullmatch(step_text) or int(step_text) == 0:
+            raise ConfigurationError(f"{word!r}: the step {step_text!r} is not a positive number")
+        low, high = self._node(first, word).number, self._node(last, word).number
+        if low is None or high is None:
+            raise ConfigurationError(f"{word!r}: the ends of a range must have numbers")
+        if low > high:
+            raise ConfigurationError(
+                f"{word!r}: the range is reversed", hint=f"did you mean {last}-{first}?"
+            )
+        step = int(step_text)
+        found: list[Node] = []
+        for node in self.inventory:
+            number = node.number
+            if number is not None and low <= number <= high and (number - low) % step == 0:
+                found.append(self._only(number, str(number), word))
+        return found
+
+    def _node(self, item: str, word: str) -> Node:
+        """The node that a number or a name stands for."""
+        named = self.inventory.named(item)
+        if named is not None:
+            return named
+        found = _PREFIXED.fullmatch(item)
+        if found is not None:
+            prefix, number = found[1], int(found[2])
+            if prefix == "":
+                return self._only(number, item, word)
+            node = self.inventory.prefixed(prefix, number)
+            if node is not None:
+                return node
+        raise self._unknown(item, word)
+
+    def _only(self, number: int, item: str, word: str) -> Node:
+        nodes = self.inventory.numbered(number)
+        if len(nodes) > 1:
+            names = ", ".join(node.name for node in nodes)
+            raise ConfigurationError(f"{word!r}: {item} could be {names}", hint="use its name")
+        if not nodes:
+            raise self._unknown(item, word)
+        return nodes[0]
+
+    def _unknown(self, item: str, word: str) -> ConfigurationError:
+        shown = f"{item!r}" if item == word.removeprefix("~") else f"{item!r} (in {word!r})"
+        if item in self._image_names or item.removesuffix(".ndz") in self._image_names:
+            return ConfigurationError(f"{shown} is not a node. Did you mean -i {item}?")
+        names = [name for node in self.inventory for name in node.hostnames]
+        near = difflib.get_close_matches(item, names, n=1, cutoff=0.75)
+        numbers = [node.number for node in self.inventory if node.number is not None]
+        if near:
+            hint: str | None = f"did you mean {near[0]}?"
+        elif numbers:
+            hint = f"nodes are numbered from {min(numbers)} to {max(numbers)}"
+        else:
+            hint = None
+        return ConfigurationError(f"{shown} is not a node", hint=hint)
+
+
+def format_selection(nodes: Sequence[Node]) -> str:
+    """A selection as a short spec: consecutive numbers of one prefix become ``fit01-fit12``.
+
+    Reading the result gives the same nodes again.
+    """
+    ordered = sorted(nodes, key=lambda n: (n.number is None, n.number or 0, n.name))
+    runs: list[list[Node]] = []
+    for node in ordered:
+        if runs and _follows(runs[-1][-1], node):
+            runs[-1].append(node)
+        else:
+            runs.append([node])
+    pieces = []
+    for run in runs:
+        if len(run) > 2:
+            pieces.append(f"{run[0].name}-{run[-1].name}")
+        else:
+            pieces.extend(node.name for node in run)
+    return " ".join(pieces)
+
+
+def _follows(left: Node, right: Node) -> bool:
+    if left.number is None or right.number is None or right.number != left.number + 1:
+        return False
+    if "-" in left.name + right.name:
+        return False  # would not read as a range
+    return left.name.rstrip("0123456789") == right.name.rstrip("0123456789")

@@ -1,0 +1,187 @@
+"""Loading the settings: packaged defaults, then three layers of files, then the host's own keys.
+
+The layers are ``/etc/imaging.conf``, ``~/.imaging.conf`` and ``./imaging.conf``; each needs to
+hold only what it changes. ``$IMAGING_CONF`` names one file that replaces the three.
+"""
+
+import difflib
+import os
+import socket
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+import msgspec
+
+from imaging.errors import ConfigurationError
+from imaging.site.ini import Entry, parse_ini
+from imaging.site.schema import Settings
+
+SYSTEM_FILE = Path("/etc/imaging.conf")
+SIZE_LIMIT = 1024 * 1024  # bytes; no honest settings file is larger
+DEFAULT_ORIGIN = "default"
+
+_QUOTES = "\"'"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The effective settings, and where each ``section.key`` comes from (``file:line``)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load_settings(
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    home: Path | None = None,
+    system_file: Path = SYSTEM_FILE,
+    hostname: str | None = None,
+    user_id: int | None = None,
+) -> LoadedSettings:
+    """Read all layers; what is not given is taken from the process and its host.
+
+    Raises ConfigurationError naming file and line.
+    """
+    environment = os.environ if environment is None else environment
+    user_id = os.geteuid() if user_id is None else user_id
+    hostname = socket.gethostname() if hostname is None else hostname
+    named = environment.get("IMAGING_CONF")
+    if named:
+        files = [Path(named)]
+    else:
+        try:
+            home = home or Path.home()
+        except RuntimeError:
+            home = None  # no HOME and no such user: as if the file did not exist
+        layers = [system_file, home and home / ".imaging.conf", directory_file(directory)]
+        files = [layer for layer in layers if layer is not None and os.path.lexists(layer)]
+    chosen: dict[tuple[str, str], Entry] = {}
+    bases: dict[tuple[str, str], Path] = {}
+    for file in files:
+        for entry in _effective(parse_ini(_read(file, user_id), str(file)), hostname):
+            _check_known(entry)
+            chosen[entry.section, entry.key] = entry
+            bases[entry.section, entry.key] = file.absolute().parent
+    return _build(chosen, bases)
+
+
+def directory_file(directory: Path | None) -> Path:
+    """The settings file of a directory (the current one when None)."""
+    return (directory or Path.cwd()) / "imaging.conf"
+
+
+def _read(file: Path, user_id: int) -> str:
+    """The text of a settings file, unless somebody else could have written it."""
+    try:
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigurationError(f"{file}: is not a regular file")
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise ConfigurationError(
+                    f"{file}: others may write it, so it is not read", hint=f"chmod go-w {file}"
+                )
+            if status.st_uid not in (0, user_id):
+                raise ConfigurationError(
+                    f"{file}: belongs to uid {status.st_uid}, so it is not read",
+                    hint="settings must belong to root or to you",
+                )
+            data = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
+    if len(data) > SIZE_LIMIT:
+        raise ConfigurationError(f"{file}: is larger than {SIZE_LIMIT} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigurationError(f"{file}:{line}: is not UTF-8 text") from error
+
+
+def _effective(entries: Iterable[Entry], hostname: str) -> list[Entry]:
+    """The entries of one file for this host: ``key.HOST`` beats ``key``; others' are dropped."""
+    names = (hostname, hostname.partition(".")[0])
+    plain, specific = [], []
+    for entry in entries:
+        if entry.host is None:
+            plain.append(entry)
+        else:
+            _check_known(entry)
+            if entry.host in names:
+                specific.append(entry)
+    return plain + specific
+
+
+def _check_known(entry: Entry) -> None:
+    """Refuse an unknown section or key, with the nearest known one."""
+    sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    if entry.section not in sections:
+        raise ConfigurationError(
+            f"{entry.origin}: unknown section [{entry.section}]{_nearest(entry.section, sections)}"
+        )
+    keys = sections[entry.section].__struct_fields__
+    if entry.key not in keys:
+        raise ConfigurationError(
+            f"{entry.origin}: unknown key {entry.key!r} in [{entry.section}]"
+            f"{_nearest(entry.key, keys)}"
+        )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+
+
+def _build(
+    chosen: Mapping[tuple[str, str], Entry], bases: Mapping[tuple[str, str], Path]
+) -> LoadedSettings:
+    """Convert the texts, a section at a time, to the schema's types."""
+    sections: dict[str, msgspec.Struct] = {}
+    origins: dict[str, str] = {}
+    for section in msgspec.structs.fields(Settings):
+        defaults = section.default
+        values: dict[str, object] = {}
+        types = get_type_hints(section.type)
+        for key in section.type.__struct_fields__:
+            entry = chosen.get((section.name, key))
+            origins[f"{section.name}.{key}"] = entry.origin if entry else DEFAULT_ORIGIN
+            if entry is not None:
+                base = bases[section.name, key]
+                values[key] = _convert(entry, types[key], section.type, base)
+        try:
+            sections[section.name] = msgspec.structs.replace(defaults, **values)
+        except ValueError as error:
+            places = ", ".join(
+                entry.origin for (name, _), entry in chosen.items() if name == section.name
+            )
+            raise ConfigurationError(f"{places}: [{section.name}] {error}") from error
+    return LoadedSettings(Settings(**sections), origins)  # type: ignore[arg-type]
+
+
+def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Path) -> object:
+    """One text as its type; paths are relative to the directory of their file."""
+    value = entry.value
+    if len(value) > 1 and value[0] in _QUOTES and value[0] == value[-1]:
+        raise ConfigurationError(
+            f"{entry.origin}: {entry.key} = {value}: quotes would be part of the value",
+            hint="remove them",
+        )
+    if kind is Path:
+        if not value:
+            raise ConfigurationError(f"{entry.origin}: {entry.key} is empty")
+        try:
+            return base / Path(value).expanduser()
+        except RuntimeError as error:
+            raise ConfigurationError(f"{entry.origin}: {entry.key}: {error}") from error
+    try:
+        annotation = struct.__annotations__[entry.key]
+        return msgspec.convert(value, annotation, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"{entry.origin}: {entry.key} = {value}: {str(error)[0].lower()}{str(error)[1:]}"
+        ) from error

@@ -1,0 +1,111 @@
+"""The inventory is validated whole, and each error names its place."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imaging.errors import ConfigurationError
+from imaging.site.inventory import load_inventory, parse_inventory
+
+SAMPLE = Path(__file__).parent.parent / "etc/imaging-inventory.json"
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads(SAMPLE.read_text())
+    return loaded
+
+
+def test_the_sample_is_read() -> None:
+    inventory = load_inventory(SAMPLE)
+    assert [node.name for node in inventory] == ["fit01", "fit02", "fit03"]
+    first = inventory.nodes[0]
+    assert (first.number, first.control.ip, first.cmc.hostname) == (1, "192.168.3.1", "reboot01")
+    assert inventory.nodes[2].data is None
+    assert inventory.named("REBOOT02") is inventory.nodes[1]
+    assert inventory.prefixed("data", 1) is first
+
+
+def test_macs_come_in_any_spelling(rows: list[dict[str, Any]]) -> None:
+    rows[0]["control"]["mac"] = "00-03-1D-0E-03-19"
+    inventory = parse_inventory(json.dumps(rows).encode())
+    assert inventory.nodes[0].control.mac == "00:03:1d:0e:03:19"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("control", "mac"), "00:03:1d:0e:03", r"\[1\]\.control\.mac: .* is not a MAC"),
+        (("control", "mac"), 7, r"\[1\]\.control\.mac must be a text"),
+        (("control", "ip"), "192.168.3.300", r"\[1\]\.control\.ip: .* is not an IPv4"),
+        (("cmc", "hostname"), "re boot", r"\[1\]\.cmc\.hostname: .* is not a hostname"),
+        (("cmc", "hostname"), "../x", r"\[1\]\.cmc\.hostname"),
+        (("control", "hostname"), "FIT01", r"FIT01 is there already, at \[0\]\.control\.hostname"),
+        (("control", "ip"), "192.168.1.1", r"192.168.1.1 is there already, at \[0\]\.cmc\.ip"),
+        (("data", "mac"), "00:03:1D:0E:03:19", r"is there already, at \[0\]\.control\.mac"),
+        (("control",), None, r"\[1\]\.control must be an object"),
+        (("other",), {}, r"\[1\]: unknown interface 'other'"),
+    ],
+)
+def test_errors_name_the_place(
+    rows: list[dict[str, Any]], place: tuple[str, ...], value: object, words: str
+) -> None:
+    target: Any = rows[1]
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    with pytest.raises(ConfigurationError, match=words):
+        parse_inventory(json.dumps(rows).encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"[\n{]", ":2: is not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"{}", "must be a list"),
+        (b"[]", "at least one node"),
+        (b"[1]", r"\[0\] must be an object"),
+        (b"[{}]", r"\[0\]: has no cmc"),
+        (b"[" * 100_000, "nested too deeply|not JSON"),
+    ],
+)
+def test_what_is_no_inventory_is_refused(text: bytes, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        parse_inventory(text)
+
+
+def test_a_missing_file_says_which_setting() -> None:
+    with pytest.raises(ConfigurationError, match=r"\[inventory\] file"):
+        load_inventory(Path("/nowhere/inventory.json"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["cmc", "control", "hostname", "ip", "mac"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_json_is_an_inventory_or_a_clear_error(value: Any) -> None:
+    try:
+        inventory = parse_inventory(json.dumps(copy.deepcopy(value)).encode())
+    except ConfigurationError as error:
+        assert str(error).startswith("inventory")
+    else:
+        assert len(inventory) > 0
+
+
+@given(st.binary())
+def test_any_bytes_are_an_inventory_or_a_clear_error(data: bytes) -> None:
+    with pytest.raises(ConfigurationError):
+        parse_inventory(data)

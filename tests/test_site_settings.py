@@ -1,0 +1,202 @@
+"""Settings: layers, types, and every error with its file and line."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imaging.errors import ConfigurationError
+from imaging.site import settings as settings_module
+from imaging.site.ini import parse_ini
+from imaging.site.schema import Settings
+from imaging.site.settings import LoadedSettings, load_settings
+
+ROOT = Path(__file__).parent.parent
+
+
+class Layers:
+    """The places that settings are read from, all in a temporary directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.system = directory / "etc.conf"
+        self.home = directory / "home"
+        self.here = directory / "here"
+        self.home.mkdir()
+        self.here.mkdir()
+        self.environment: dict[str, str] = {}
+
+    def load(
+        self, hostname: str = "faraday.inria.fr", user_id: int | None = None
+    ) -> LoadedSettings:
+        return load_settings(
+            environment=self.environment,
+            directory=self.here,
+            home=self.home,
+            system_file=self.system,
+            hostname=hostname,
+            user_id=user_id,
+        )
+
+    def write(self, text: str) -> Path:
+        file = self.here / "imaging.conf"
+        file.write_text(text)
+        file.chmod(0o600)
+        return file
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Layers:
+    return Layers(tmp_path)
+
+
+def test_without_files_there_are_the_defaults(layers: Layers) -> None:
+    loaded = layers.load()
+    assert loaded.settings == Settings()
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_the_packaged_file_is_complete_and_equals_the_defaults(layers: Layers) -> None:
+    packaged = Path(settings_module.__file__).with_name("imaging.conf")
+    assert packaged.read_bytes() == (ROOT / "etc/imaging.conf").read_bytes()
+    defaults = layers.load()
+    keys = {
+        f"{entry.section}.{entry.key}": entry.value
+        for entry in parse_ini(packaged.read_text(), "imaging.conf")
+    }
+    assert set(keys) == set(defaults.origins)
+    # every value of the file, but for empty ones and the one relative path, gives the default
+    layers.write(packaged.read_text().replace("file = imaging.log", "file = imaging.log"))
+    loaded = layers.load().settings
+    assert loaded.log.file == layers.here / "imaging.log"
+    for section in set(Settings.__struct_fields__) - {"log"}:
+        assert getattr(loaded, section) == getattr(defaults.settings, section), section
+
+
+def test_each_layer_beats_the_one_before(layers: Layers) -> None:
+    layers.system.write_text("[power]\nport = 1\nattempts = 1\nretry_delay_s = 1\n")
+    (layers.home / ".imaging.conf").write_text("[power]\nport = 2\nattempts = 2\n")
+    layers.write("[power]\nport = 3\n")
+    for file in (layers.system, layers.home / ".imaging.conf"):
+        file.chmod(0o644)
+    loaded = layers.load()
+    power = loaded.settings.power
+    assert (power.port, power.attempts, power.retry_delay_s) == (3, 2, 1.0)
+    assert loaded.origins["power.port"] == f"{layers.here}/imaging.conf:2"
+    assert loaded.origins["power.attempts"] == f"{layers.home}/.imaging.conf:3"
+
+
+def test_the_variable_replaces_all_layers(layers: Layers, tmp_path: Path) -> None:
+    layers.write("[power]\nport = 3\n")
+    other = tmp_path / "other.conf"
+    other.write_text("[power]\nattempts = 9\n")
+    other.chmod(0o600)
+    layers.environment["IMAGING_CONF"] = str(other)
+    power = layers.load().settings.power
+    assert (power.port, power.attempts) == (80, 9)
+
+
+def test_a_missing_file_is_an_error_when_it_is_named(layers: Layers) -> None:
+    layers.environment["IMAGING_CONF"] = "/nowhere/imaging.conf"
+    with pytest.raises(ConfigurationError, match=r"/nowhere/imaging\.conf: cannot be read"):
+        layers.load()
+
+
+@pytest.mark.parametrize(
+    ("hostname", "port"),
+    [("faraday.inria.fr", 1), ("faraday", 1), ("bemol.inria.fr", 2), ("other.org", 3)],
+)
+def test_the_hosts_own_key_wins(layers: Layers, hostname: str, port: int) -> None:
+    layers.write("[power]\nport.faraday = 1\nport.bemol.inria.fr = 2\nport = 3\n")
+    assert layers.load(hostname).settings.power.port == port
+
+
+def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -> None:
+    layers.write("[images]\ndirectory = images\n[inventory]\nfile = ~/inventory.json\n")
+    settings = layers.load().settings
+    assert settings.images.directory == layers.here / "images"
+    assert settings.inventory.file == Path.home() / "inventory.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[powr]\nport = 1", 2, r"unknown section \[powr\]; did you mean 'power'"),
+        ("[power]\nprt = 1", 2, r"unknown key 'prt' in \[power\]; did you mean 'port'"),
+        ("[power]\nprt.elsewhere = 1", 2, "unknown key 'prt'"),
+        ("[power]\nzzzz = 1", 2, "known are attempts, model, port"),
+        ("[power]\nport = http", 2, "port = http: expected `int`"),
+        ("[power]\nport = 0", 2, "port = 0: expected `int` >= 1"),
+        ("[power]\nport = 70000", 2, "<= 65535"),
+        ("[boot]\npoll_s = -1", 2, "poll_s = -1"),
+        ("[boot]\npoll_s = nan", 2, "poll_s = nan"),
+        ("[boot]\npoll_s = inf", 2, "poll_s = inf"),
+        ("[boot]\npoll_s =", 2, "poll_s"),
+        ("[nextboot]\nramdisk = ../etc/passwd", 2, "ramdisk"),
+        ('[images]\ndefault = "fedora"', 2, "quotes would be part of the value"),
+        ("[images]\ndirectory =", 2, "directory is empty"),
+        ("[multicast]\naddress = here", 2, "here"),
+        ("[multicast]\ngroups = 10.0.0.0/8", 2, "not an IPv4 multicast network"),
+        ("[multicast]\nports = 9-1", 2, "not a range"),
+        ("[multicast]\nports = many", 2, "not a range"),
+        ("[log]\nlevel = loud", 2, "level = loud"),
+        ("\nport = 1", 2, r"comes before any \[section\]"),
+        ("[power\nport = 1", 1, "not a section header"),
+        ("[power]\n# fine\nport", 3, "not of the form key = value"),
+        ("[power]\nport = 1\nport = 2", 3, r"set a second time \(first on line 2\)"),
+    ],
+)
+def test_errors_name_file_and_line(layers: Layers, text: str, line: int, words: str) -> None:
+    file = layers.write(text)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        layers.load()
+    assert f"{file}:{line}" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_what_is_not_text_is_refused(layers: Layers) -> None:
+    layers.write("").write_bytes(b"[power]\nport = \xff\n")
+    with pytest.raises(ConfigurationError, match=r"imaging\.conf:2: is not UTF-8"):
+        layers.load()
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_could_write_is_refused(layers: Layers, mode: int) -> None:
+    layers.write("[power]\nport = 1\n").chmod(mode)
+    with pytest.raises(ConfigurationError, match="others may write it"):
+        layers.load()
+
+
+def test_a_file_of_somebody_else_is_refused_also_behind_a_link(layers: Layers) -> None:
+    file = layers.write("[power]\nport = 1\n")
+    if file.stat().st_uid == 0:
+        os.chown(file, 12345, -1)
+        user_id = 54321
+    else:
+        user_id = file.stat().st_uid + 1
+    target = file.rename(layers.here / "target")
+    file.symlink_to(target)
+    with pytest.raises(ConfigurationError, match="belongs to uid"):
+        layers.load(user_id=user_id)
+
+
+def test_a_directory_or_a_dangling_link_is_refused(layers: Layers) -> None:
+    place = layers.here / "imaging.conf"
+    place.symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        layers.load()
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        layers.load()
+
+
+@given(st.text())
+def test_any_text_is_entries_or_a_clear_error(text: str) -> None:
+    try:
+        entries = list(parse_ini(text, "file"))
+    except ConfigurationError as error:
+        assert str(error).startswith("file:")
+    else:
+        assert all(entry.origin.startswith("file:") for entry in entries)
