@@ -1,0 +1,159 @@
+"""The frisbee server's process: started, believed by its words, watched, and ended.
+
+The servers here are real processes that say and do what frisbee servers do; the real one is driven
+by the tests of the commands.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from imaging.errors import ConfigurationError, InfrastructureError, Reason
+from imaging.multicast import FrisbeeServer, ServerPlan, address_facing, find_command
+
+MakeServer = Callable[..., FrisbeeServer]
+
+
+@pytest.fixture
+def server_of(tmp_path: Path) -> MakeServer:
+    """A FrisbeeServer whose process is a shell script."""
+
+    def make(
+        script: str, lines: list[str] | None = None, ready_timeout_s: float = 5.0
+    ) -> FrisbeeServer:
+        program = tmp_path / "server"
+        program.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\n{script}\n")
+        program.chmod(0o755)
+        plan = ServerPlan(
+            command=(str(program),),
+            image=tmp_path / "image.ndz",
+            address="127.0.0.1",
+            groups=ipaddress.IPv4Network("239.77.0.0/16"),
+            ports=(7000, 7999),
+            bandwidth_mibps=100,
+            ready_timeout_s=ready_timeout_s,
+            attempts=3,
+        )
+        return FrisbeeServer(plan, (lines if lines is not None else []).append)
+
+    return make
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def run_to_failure(server: FrisbeeServer) -> InfrastructureError:
+    with trio.fail_after(10), pytest.raises(InfrastructureError) as caught:
+        await server.run()
+    return caught.value
+
+
+async def test_it_is_ready_by_its_own_words_and_killed_with_its_children(
+    server_of: MakeServer, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    server = server_of(
+        f"sleep 100 & echo $! >> {tmp_path}/pids; echo 'Using Multicast 239.77.0.1' >&2; wait",
+        lines,
+    )
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.run)
+            channel = await server.ready()
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            assert all(map(is_running, pids))
+            nursery.cancel_scope.cancel()
+    assert channel.address == "127.0.0.1"
+    assert ipaddress.IPv4Address(channel.group) in ipaddress.IPv4Network("239.77.0.0/16")
+    assert lines == ["Using Multicast 239.77.0.1"]
+    with trio.fail_after(2):
+        while any(map(is_running, pids)):  # noqa: ASYNC110 - processes have no events
+            await trio.sleep(0.01)
+
+
+async def test_its_command_line_is_that_of_the_c_tool(
+    server_of: MakeServer, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    server = server_of('echo "$@" >&2; exit 1', lines)
+    await run_to_failure(server)
+    words = lines[0].split()
+    assert words[:5] == ["-d", "-T", "0", "-W", str(100 * 1024 * 1024)]
+    assert words[5::2][:3] == ["-i", "-m", "-p"]
+    assert words[-1] == str(tmp_path / "image.ndz")
+
+
+async def test_a_taken_port_is_not_the_end(server_of: MakeServer, tmp_path: Path) -> None:
+    server = server_of(
+        f"test $(wc -l < {tmp_path}/pids) = 3 || exit 98; echo 'Using Multicast x' >&2; sleep 100"
+    )
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.run)
+            await server.ready()
+            nursery.cancel_scope.cancel()
+
+
+async def test_when_every_port_is_taken_the_last_words_are_told(
+    server_of: MakeServer, tmp_path: Path
+) -> None:
+    server = server_of("echo 'Could not bind to port 7001!' >&2; echo >&2; exit 98")
+    failure = await run_to_failure(server)
+    assert failure.reason is Reason.SERVER_FAILED
+    assert "Could not bind to port 7001!" in str(failure)
+    assert len((tmp_path / "pids").read_text().split()) == 3
+
+
+async def test_a_server_that_dies_is_told_with_its_last_words(server_of: MakeServer) -> None:
+    server = server_of("echo 'Using Multicast x' >&2; echo 'EOF on file' >&2; exit 255")
+    failure = await run_to_failure(server)
+    assert failure.reason is Reason.SERVER_DIED
+    assert "exit status 255" in str(failure)
+    assert "EOF on file" in str(failure)
+
+
+async def test_a_server_that_is_killed_is_told_with_the_signal(server_of: MakeServer) -> None:
+    failure = await run_to_failure(server_of("echo 'Using Multicast x' >&2; kill -9 $$"))
+    assert "SIGKILL" in str(failure)
+
+
+async def test_a_server_that_is_never_ready_is_given_up(server_of: MakeServer) -> None:
+    failure = await run_to_failure(
+        server_of("echo thinking >&2; exec sleep 100", ready_timeout_s=0.2)
+    )
+    assert failure.reason is Reason.SERVER_FAILED
+    assert "not ready within 0.2 s: thinking" in str(failure)
+
+
+async def test_a_chatty_server_is_read(server_of: MakeServer) -> None:
+    server = server_of("echo 'Using Multicast x' >&2; head -c 1000000 /dev/zero >&2; exit 7")
+    failure = await run_to_failure(server)
+    assert "exit status 7" in str(failure)
+
+
+async def test_a_program_that_cannot_be_started_is_told(
+    server_of: MakeServer, tmp_path: Path
+) -> None:
+    server = server_of("true")
+    (tmp_path / "server").unlink()
+    failure = await run_to_failure(server)
+    assert "No such file" in str(failure)
+
+
+def test_a_tool_is_found_beside_python_or_refused() -> None:
+    assert Path(find_command(["imaging-frisbeed", "-x"], "it")[0]).is_file()
+    with pytest.raises(ConfigurationError, match="'no-such-tool' of it is not found"):
+        find_command(["no-such-tool"], "it")
+    with pytest.raises(ConfigurationError, match="is not found"):
+        find_command([], "it")
+
+
+def test_the_address_that_faces_a_node_is_found() -> None:
+    assert address_facing("127.0.0.1") == "127.0.0.1"

@@ -1,0 +1,150 @@
+"""The search for the ramdisk: over real telnet-like connections, with a card of our own.
+
+The card is hardware, so it is made up here; the console it leads to is a real shell behind a real
+connection, whose uptime says whether the reset was obeyed.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import pytest
+import trio
+
+from imaging._aio import open_aio
+from imaging.errors import NodeError, Reason
+from imaging.feedback.events import Event, Noticed
+from imaging.node.power import PowerState
+from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.steps import NodeStory
+from imaging.site.schema import Settings
+
+
+@dataclass
+class Machine:
+    """A machine whose shell tells the uptime it is given; resets work or are ignored."""
+
+    obeys_reset: bool
+    obeys_cycle: bool = True
+    state: PowerState = PowerState.ON
+    old: bool = True
+    orders: list[str] = field(default_factory=list)
+
+    async def status(self) -> PowerState:
+        return self.state
+
+    async def reset(self) -> None:
+        self.orders.append("reset")
+        self.old = self.old and not self.obeys_reset
+
+    async def turn_off(self) -> None:
+        self.orders.append("off")
+        self.state = PowerState.OFF
+
+    async def turn_on(self) -> None:
+        self.orders.append("on")
+        self.state = PowerState.ON
+        self.old = self.old and not self.obeys_cycle
+
+    async def shell(self, stream: trio.SocketStream) -> None:
+        """Run what is typed in a real sh, whose ``cat`` tells the machine's uptime."""
+        uptime = "9999.99" if self.old else "0.01"
+        preamble = f"cat() {{ echo {uptime} 1.0; }}; blockdev() {{ echo 1048576; }}; "
+        buffer = b""
+        async for data in stream:
+            buffer += data
+            while b"\n" in buffer:
+                line, _, buffer = buffer.partition(b"\n")
+                if not line.startswith(b"printf"):
+                    continue  # the client's negotiation is not for this shell
+                done = await trio.run_process(
+                    ["sh", "-c", preamble + line.decode()], capture_stdout=True, check=False
+                )
+                await stream.send_all(done.stdout.replace(b"\n", b"\r\n") + b"# ")
+
+
+@asynccontextmanager
+async def serving(machine: Machine) -> AsyncIterator[int]:
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, machine.shell, 0, host="127.0.0.1")
+        listeners = await nursery.start(serve)
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+def quick_settings(port: int, **boot: float) -> Settings:
+    settings = Settings()
+    pace = {"poll_s": 0.01, "reset_grace_s": 0.2, "timeout_s": 5.0, "shell_timeout_s": 2.0, **boot}
+    return msgspec.structs.replace(
+        settings,
+        boot=msgspec.structs.replace(settings.boot, **pace),
+        console=msgspec.structs.replace(settings.console, port=port),
+    )
+
+
+async def search(machine: Machine, events: list[Event], **boot: float) -> float | NodeError | None:
+    """Reset the machine and search its ramdisk; the uptime of what was found, or the failure."""
+    with trio.fail_after(20):
+        async with open_aio(), serving(machine) as port, AsyncExitStack() as stack:
+            story = NodeStory("fit01", events.append)
+            hunt = RamdiskSearch(story, "127.0.0.1", quick_settings(port, **boot), machine)
+            ordered = await power_up(machine)
+            try:
+                _, inspection = await hunt.reach(stack, ordered)
+            except NodeError as error:
+                return error
+            assert inspection.disk_size == 1048576
+            return inspection.uptime_s
+
+
+async def test_a_reset_that_is_obeyed_is_proven_by_the_uptime() -> None:
+    machine = Machine(obeys_reset=True)
+    assert await search(machine, []) == 0.01
+    assert machine.orders == ["reset"]
+
+
+async def test_a_machine_that_is_off_is_switched_on() -> None:
+    machine = Machine(obeys_reset=False, state=PowerState.OFF)
+    assert await search(machine, []) == 0.01
+    assert machine.orders == ["on"]
+
+
+async def test_an_ignored_reset_is_repeated_once_and_harder() -> None:
+    machine, events = Machine(obeys_reset=False), list[Event]()
+    assert await search(machine, events) == 0.01
+    assert machine.orders == ["reset", "off", "on"]
+    assert any(isinstance(e, Noticed) and "off and on" in e.message for e in events)
+
+
+async def test_a_machine_that_cannot_be_reset_is_never_taken_for_the_ramdisk() -> None:
+    machine = Machine(obeys_reset=False, obeys_cycle=False)
+    failure = await search(machine, [])
+    assert isinstance(failure, NodeError)
+    assert failure.reason is Reason.RESET_IGNORED
+    assert "a system is up since 10000 s, so the reset was ignored" in str(failure)
+    assert machine.orders == ["reset", "off", "on"]
+
+
+async def test_nothing_that_answers_is_no_telnet() -> None:
+    machine = Machine(obeys_reset=True)
+    with trio.fail_after(10):
+        async with open_aio(), AsyncExitStack() as stack:
+            story = NodeStory("fit01", lambda _: None)
+            hunt = RamdiskSearch(story, "127.0.0.1", quick_settings(1, timeout_s=0.3), machine)
+            with pytest.raises(NodeError, match="refused") as caught:
+                await hunt.reach(stack, trio.current_time())
+    assert caught.value.reason is Reason.NO_TELNET
+
+
+async def test_a_port_without_a_shell_is_not_our_ramdisk() -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    machine = Machine(obeys_reset=True)
+    machine.shell = silent  # type: ignore[method-assign]
+    failure = await search(machine, [], shell_timeout_s=0.1, timeout_s=0.5)
+    assert isinstance(failure, NodeError)
+    assert failure.reason is Reason.NOT_OUR_RAMDISK
+    assert "no shell behind it" in str(failure)
