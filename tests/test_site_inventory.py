@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,14 @@ def test_any_json_is_an_inventory_or_a_clear_error(value: Any) -> None:
 def test_any_bytes_are_an_inventory_or_a_clear_error(data: bytes) -> None:
     with pytest.raises(ConfigurationError):
         parse_inventory(data)
+
+
+def test_a_number_of_many_digits_is_a_clear_error() -> None:
+    with pytest.raises(ConfigurationError, match="number too long"):
+        parse_inventory(b"[" + b"1" * 5000 + b"]")
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "inventory.json")
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        load_inventory(tmp_path / "inventory.json")

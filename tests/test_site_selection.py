@@ -1,5 +1,7 @@
 """The selector: examples, errors, and properties against a naive model."""
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -167,3 +169,53 @@ def test_any_words_are_a_selection_or_a_clear_error(words: list[str], use_all: b
         assert str(error)
     else:
         assert selection.nodes
+
+
+TWO_FAMILIES = Inventory(
+    tuple(
+        Node(
+            Interface(f"{name}{n:02}", f"10.{net}.0.{n}", f"02:0{net}:{n:02x}"),
+            Interface(f"cmc-{name}{n:02}", f"10.{net}.1.{n}", f"02:1{net}:{n:02x}"),
+        )
+        for net, name in enumerate(("fit", "pc"), start=1)
+        for n in range(1, 6)
+    )
+)
+
+
+def test_a_range_of_names_stays_in_its_family() -> None:
+    assert select(["fit02-fit04"], TWO_FAMILIES).names == ("fit02", "fit03", "fit04")
+    with pytest.raises(ConfigurationError, match="could be fit01, pc01"):
+        select(["1-3"], TWO_FAMILIES)
+
+
+@given(st.sets(st.sampled_from(TWO_FAMILIES.nodes), min_size=1))
+def test_the_short_form_reads_back_among_two_families(chosen: set[Node]) -> None:
+    nodes = tuple(n for n in TWO_FAMILIES if n in chosen)
+    assert set(select(format_selection(nodes).split(), TWO_FAMILIES).nodes) == set(nodes)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"nodes_variable": "~4 1-3"}, r"in \$NODES: '~4' removes from nothing"),
+        ({"nodes_variable": "99"}, r"in \$NODES: '99' is not a node"),
+        ({"use_all": True, "all_variable": "~4 1-3"}, r"in \$ALL_NODES: '~4' removes"),
+        ({"use_all": True, "all_setting": "99"}, r"in \[inventory\] all_nodes: '99'"),
+        ({"use_all": True, "all_setting": "1 ~1"}, r"\[inventory\] all_nodes leaves no node"),
+    ],
+)
+def test_what_is_wrong_in_a_variable_names_it(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        numbers("", **options)
+
+
+def test_an_argument_is_not_blamed_on_the_variable() -> None:
+    with pytest.raises(ConfigurationError, match="^'~99'|^'99'"):
+        numbers("~99", use_all=True, all_variable="1-3")
+
+
+@pytest.mark.parametrize("image", ["fit1-7", "ubuntu14-2", "a,b"])
+def test_a_forgotten_i_is_told_also_when_the_image_reads_like_a_range(image: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"Did you mean -i {image}"):
+        select([image], HOLES, image_names=[image])

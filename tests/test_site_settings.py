@@ -67,7 +67,7 @@ def test_the_packaged_file_is_complete_and_equals_the_defaults(layers: Layers) -
     }
     assert set(keys) == set(defaults.origins)
     # every value of the file, but for empty ones and the one relative path, gives the default
-    layers.write(packaged.read_text().replace("file = imaging.log", "file = imaging.log"))
+    layers.write(packaged.read_text())
     loaded = layers.load().settings
     assert loaded.log.file == layers.here / "imaging.log"
     for section in set(Settings.__struct_fields__) - {"log"}:
@@ -141,6 +141,15 @@ def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -
         ("[multicast]\nports = 9-1", 2, "not a range"),
         ("[multicast]\nports = many", 2, "not a range"),
         ("[log]\nlevel = loud", 2, "level = loud"),
+        ("[multicast]\nattempts = 3\nports = 9-1", 3, "ports: 9-1"),
+        ("[multicast]\nattempts = 3\naddress = here", 3, "address: "),
+        ("[multicast]\nports = \u0663-\u0664", 2, "not a range"),
+        ("[multicast]\nserver = frisbeed 'x", 2, "server: .* is not a command"),
+        ("[ramdisk]\ndisk = -rf", 2, "disk = -rf"),
+        ("[ramdisk]\nclient =", 2, "client: the command is empty"),
+        ("[inventory]\nfile = a\0b", 2, "NUL byte"),
+        ("[power]\nport. = 1", 2, "no host name after the dot"),
+        ("[images]\ndefault = a\u2028b\n[powr]\nx = 1", 4, "unknown section"),
         ("\nport = 1", 2, r"comes before any \[section\]"),
         ("[power\nport = 1", 1, "not a section header"),
         ("[power]\n# fine\nport", 3, "not of the form key = value"),
@@ -200,3 +209,30 @@ def test_any_text_is_entries_or_a_clear_error(text: str) -> None:
         assert str(error).startswith("file:")
     else:
         assert all(entry.origin.startswith("file:") for entry in entries)
+
+
+def test_the_hosts_full_name_beats_its_short_one_and_case_is_nothing(layers: Layers) -> None:
+    layers.write("[power]\nport.Faraday.inria.fr = 1\nport.faraday = 2\n")
+    assert layers.load("faraday.INRIA.fr").settings.power.port == 1
+
+
+def test_a_byte_order_mark_is_nothing(layers: Layers) -> None:
+    layers.write("\ufeff[power]\nport = 1\n")
+    assert layers.load().settings.power.port == 1
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(layers: Layers) -> None:
+    os.mkfifo(layers.here / "imaging.conf", 0o600)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        layers.load()
+
+
+def test_a_directory_that_is_gone_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigurationError, match="current directory is gone"):
+        load_settings(environment={}, home=tmp_path, system_file=tmp_path / "none")

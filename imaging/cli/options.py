@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
-from imaging.site.inventory import Node
-from imaging.site.selection import Selection, select
 
 from imaging.cli.session import CommonOptions, Site
+from imaging.site.inventory import Node
+from imaging.site.selection import Selection, select
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from imaging.site.inventory import Inventory, load_inventory
-from imaging.site.schema import Settings
-from imaging.site.settings import load_settings
-
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
 from imaging.feedback.log import log_event, open_log
 from imaging.feedback.plain import PlainDisplay, summary_lines
+from imaging.site.inventory import Inventory, load_inventory
+from imaging.site.schema import Settings
+from imaging.site.settings import load_settings
 
 log = logging.getLogger(__name__)
 
@@ -68,19 +67,33 @@ class Plan(Protocol):
 P = TypeVar("P", bound=Plan)
 
 
-def run(command: str, body: Callable[[Site], int]) -> int:
-    """Run a command on the site's settings and inventory, and tell its foreseeable errors."""
+def reporting(command: str, body: Callable[[], int]) -> int:
+    """Run a command's body, and tell its foreseeable errors in one line each."""
     try:
-        settings = load_settings().settings
-        site = Site(settings, load_inventory(settings.inventory.file))
-        return body(site)
+        return body()
     except ImagingError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_code
+    except BaseExceptionGroup as group:
+        ours, others = group.split(ImagingError)
+        if ours is None or others is not None:
+            raise
+        print(f"{command}: {_first_leaf(ours)}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # the reader of our output has gone, as in `| head`; nothing is left to be said to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def run(command: str, body: Callable[[Site], int]) -> int:
+    """Run a command that needs the site's settings and inventory."""
+
+    def with_site() -> int:
+        settings = load_settings().settings
+        return body(Site(settings, load_inventory(settings.inventory.file)))
+
+    return reporting(command, with_site)
 
 
 def run_operation(

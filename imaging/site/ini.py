@@ -31,7 +31,7 @@ def parse_ini(text: str, source: str) -> Iterator[Entry]:
     """
     section: str | None = None
     seen: dict[tuple[str, str, str | None], int] = {}
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):  # lines as editors count them
         origin, line = f"{source}:{number}", raw.strip()
         if not line or line[0] in "#;":
             continue
@@ -46,7 +46,9 @@ def parse_ini(text: str, source: str) -> Iterator[Entry]:
             raise ConfigurationError(f"{origin}: {line!r} is not of the form key = value")
         if section is None:
             raise ConfigurationError(f"{origin}: {line!r} comes before any [section]")
-        name, _, host = key.strip().partition(".")
+        name, dot, host = key.strip().partition(".")
+        if dot and not host:
+            raise ConfigurationError(f"{origin}: {key.strip()!r} has no host name after the dot")
         identity = (section, name, host or None)
         if identity in seen:
             raise ConfigurationError(

@@ -9,7 +9,9 @@ JSON, a list of nodes; ``cmc`` is the power card, ``control`` the interface the 
 
 import ipaddress
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +52,12 @@ class Node:
         """The number that ends the name, if any: 4 for fit04."""
         found = _NUMBERED.fullmatch(self.name)
         return int(found[2]) if found else None
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the number, in lower case: fit for fit04."""
+        found = _NUMBERED.fullmatch(self.name)
+        return (found[1] if found else self.name).lower()
 
     @property
     def hostnames(self) -> tuple[str, ...]:
@@ -101,15 +109,24 @@ class Inventory:
         return None
 
 
+def open_nonblocking(path: str, flags: int) -> int:
+    """An ``opener``: opening a FIFO would otherwise wait for a writer, for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def load_inventory(path: Path) -> Inventory:
     """Read and check an inventory, whole. Raises ConfigurationError naming the place."""
     try:
-        data = path.read_bytes() if path.stat().st_size <= SIZE_LIMIT else None
+        with open(path, "rb", opener=open_nonblocking) as stream:
+            regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            data = stream.read(SIZE_LIMIT + 1) if regular else None
     except OSError as error:
         raise ConfigurationError(
             f"inventory {path}: cannot be read: {error.strerror}", hint="see [inventory] file"
         ) from error
     if data is None:
+        raise ConfigurationError(f"inventory {path}: is not a regular file")
+    if len(data) > SIZE_LIMIT:
         raise ConfigurationError(f"inventory {path}: is larger than {SIZE_LIMIT} bytes")
     return parse_inventory(data, path)
 
@@ -125,6 +142,8 @@ def parse_inventory(data: bytes, path: Path | None = None) -> Inventory:
         raise ConfigurationError(
             f"{where}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})"
         ) from error
+    except ValueError as error:  # json's own limit on the digits of a number
+        raise ConfigurationError(f"{where}: holds a number too long to read") from error
     except RecursionError as error:
         raise ConfigurationError(f"{where}: is nested too deeply") from error
     if not isinstance(rows, list) or not rows:

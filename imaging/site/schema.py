@@ -5,6 +5,8 @@ says what each key means; a test holds the two together.
 """
 
 import ipaddress
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -65,11 +67,24 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     port: Port = 23
 
 
+def _check_command(key: str, text: str) -> None:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {text!r} is not a command: {error}") from error
+    if not words:
+        raise ValueError(f"{key}: the command is empty")
+
+
 class RamdiskSettings(msgspec.Struct, frozen=True):
     """[ramdisk]"""
 
-    disk: str = "/dev/sda"
+    disk: Annotated[str, Meta(pattern="^/[^/]")] = "/dev/sda"
     client: str = "frisbee"
+
+    def __post_init__(self) -> None:
+        """Refuse a client that is no command."""
+        _check_command("client", self.client)
 
 
 class MulticastSettings(msgspec.Struct, frozen=True):
@@ -87,9 +102,17 @@ class MulticastSettings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no address, no multicast network, no range of ports."""
+        _check_command("server", self.server)
         if self.address:
-            ipaddress.IPv4Address(self.address)
-        if not ipaddress.IPv4Network(self.groups).is_multicast:
+            try:
+                ipaddress.IPv4Address(self.address)
+            except ValueError as error:
+                raise ValueError(f"address: {error}") from error
+        try:
+            network = ipaddress.IPv4Network(self.groups)
+        except ValueError as error:
+            raise ValueError(f"groups: {error}") from error
+        if not network.is_multicast:
             raise ValueError(f"groups: {self.groups} is not an IPv4 multicast network")
         first, last = self.port_range
         if not 1 <= first <= last <= 65535:
@@ -99,7 +122,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
     def port_range(self) -> tuple[int, int]:
         """The first and the last UDP port that a server may use."""
         first, _, last = self.ports.partition("-")
-        if not (first.strip().isdecimal() and last.strip().isdecimal()):
+        if not all(re.fullmatch("[0-9]{1,5}", part.strip()) for part in (first, last)):
             raise ValueError(f"ports: {self.ports!r} is not a range FIRST-LAST of ports")
         return int(first), int(last)
 

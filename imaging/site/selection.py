@@ -46,27 +46,27 @@ def select(
     ConfigurationError for everything that is no node, and for an empty selection.
     """
     reader = _Reader(inventory, image_names)
-    start: set[str] = set()
-    origin = "arguments"
     if use_all:
         start, origin = _all_nodes(reader, all_variable, all_setting)
+        if not start:
+            raise ConfigurationError(f"{origin} leaves no node")
         if words and not words[0].startswith("~"):
             raise ConfigurationError(
                 f"{words[0]!r}: -a selects all nodes already",
                 hint="with -a, arguments can only remove nodes, as in -a ~4",
             )
-    elif words and words[0].startswith("~"):
-        raise ConfigurationError(
-            f"{words[0]!r} removes from nothing", hint="use -a to start from all nodes"
-        )
-    elif not words:
+        chosen = reader.fold(words, start)
+    elif words:
+        origin = "arguments"
+        chosen = reader.fold(words, set())
+    else:
         origin = "$NODES"
         words = (nodes_variable or "").split()
         if not words:
             raise ConfigurationError(
                 "no node selected", hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES"
             )
-    chosen = reader.fold(words, start)
+        chosen = reader.fold_named(words, origin)
     if not chosen:
         raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node")
     return Selection(tuple(node for node in inventory if node.name in chosen), origin)
@@ -78,7 +78,7 @@ def _all_nodes(
     for text, origin in ((all_variable, "$ALL_NODES"), (all_setting, "[inventory] all_nodes")):
         words = (text or "").split()
         if words:
-            return reader.fold(words, set()), origin
+            return reader.fold_named(words, origin), origin
     return {node.name for node in reader.inventory}, "the inventory"
 
 
@@ -89,8 +89,19 @@ class _Reader:
         self.inventory = inventory
         self._image_names = image_names
 
+    def fold_named(self, words: Sequence[str], origin: str) -> set[str]:
+        """As ``fold``, for words that stand elsewhere than on the command line."""
+        try:
+            return self.fold(words, set())
+        except ConfigurationError as error:
+            raise ConfigurationError(f"in {origin}: {error.message}", hint=error.hint) from error
+
     def fold(self, words: Sequence[str], start: set[str]) -> set[str]:
         """The names of the selected nodes, word after word."""
+        if words and words[0].startswith("~") and not start:
+            raise ConfigurationError(
+                f"{words[0]!r} removes from nothing", hint="use -a to start from all nodes"
+            )
         chosen = set(start)
         for word in words:
             removes = word.startswith("~")
@@ -128,19 +139,28 @@ class _Reader:
     def _range(self, first: str, last: str, step_text: str, word: str) -> list[Node]:
         if not _NUMBER.fullmatch(step_text) or int(step_text) == 0:
             raise ConfigurationError(f"{word!r}: the step {step_text!r} is not a positive number")
-        low, high = self._node(first, word).number, self._node(last, word).number
+        ends = self._node(first, word), self._node(last, word)
+        low, high = (node.number for node in ends)
         if low is None or high is None:
             raise ConfigurationError(f"{word!r}: the ends of a range must have numbers")
         if low > high:
             raise ConfigurationError(
                 f"{word!r}: the range is reversed", hint=f"did you mean {last}-{first}?"
             )
+        # two named ends of one family, as in fit01-fit12, mean that family and no other
+        family = ends[0].prefix if ends[0].prefix == ends[1].prefix else None
+        if _NUMBER.fullmatch(first) or _NUMBER.fullmatch(last):
+            family = None
         step = int(step_text)
         found: list[Node] = []
         for node in self.inventory:
             number = node.number
-            if number is not None and low <= number <= high and (number - low) % step == 0:
+            if number is None or not low <= number <= high or (number - low) % step:
+                continue
+            if family is None:
                 found.append(self._only(number, str(number), word))
+            elif node.prefix == family:
+                found.append(node)
         return found
 
     def _node(self, item: str, word: str) -> Node:
@@ -169,8 +189,9 @@ class _Reader:
 
     def _unknown(self, item: str, word: str) -> ConfigurationError:
         shown = f"{item!r}" if item == word.removeprefix("~") else f"{item!r} (in {word!r})"
-        if item in self._image_names or item.removesuffix(".ndz") in self._image_names:
-            return ConfigurationError(f"{shown} is not a node. Did you mean -i {item}?")
+        for name in (item, word):  # an image's name may read like a list or a range
+            if name in self._image_names or name.removesuffix(".ndz") in self._image_names:
+                return ConfigurationError(f"{name!r} is not a node. Did you mean -i {name}?")
         names = [name for node in self.inventory for name in node.hostnames]
         near = difflib.get_close_matches(item, names, n=1, cutoff=0.75)
         numbers = [node.number for node in self.inventory if node.number is not None]

@@ -1,7 +1,8 @@
-"""Loading the settings: packaged defaults, then three layers of files, then the host's own keys.
+"""Loading the settings: packaged defaults, then three layers of files.
 
-The layers are ``/etc/imaging.conf``, ``~/.imaging.conf`` and ``./imaging.conf``; each needs to
-hold only what it changes. ``$IMAGING_CONF`` names one file that replaces the three.
+Within a file, ``key.HOST`` beats ``key`` on that host; a later file beats both. The layers are
+``/etc/imaging.conf``, ``~/.imaging.conf`` and ``./imaging.conf``; each needs to hold only what it
+changes. ``$IMAGING_CONF`` names one file that replaces the three.
 """
 
 import difflib
@@ -17,6 +18,7 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.site.ini import Entry, parse_ini
+from imaging.site.inventory import open_nonblocking
 from imaging.site.schema import Settings
 
 SYSTEM_FILE = Path("/etc/imaging.conf")
@@ -72,13 +74,16 @@ def load_settings(
 
 def directory_file(directory: Path | None) -> Path:
     """The settings file of a directory (the current one when None)."""
-    return (directory or Path.cwd()) / "imaging.conf"
+    try:
+        return (directory or Path.cwd()) / "imaging.conf"
+    except FileNotFoundError as error:
+        raise ConfigurationError("the current directory is gone", hint="cd elsewhere") from error
 
 
 def _read(file: Path, user_id: int) -> str:
     """The text of a settings file, unless somebody else could have written it."""
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=open_nonblocking) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigurationError(f"{file}: is not a regular file")
@@ -97,7 +102,7 @@ def _read(file: Path, user_id: int) -> str:
     if len(data) > SIZE_LIMIT:
         raise ConfigurationError(f"{file}: is larger than {SIZE_LIMIT} bytes")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigurationError(f"{file}:{line}: is not UTF-8 text") from error
@@ -105,6 +110,7 @@ def _read(file: Path, user_id: int) -> str:
 
 def _effective(entries: Iterable[Entry], hostname: str) -> list[Entry]:
     """The entries of one file for this host: ``key.HOST`` beats ``key``; others' are dropped."""
+    hostname = hostname.lower()
     names = (hostname, hostname.partition(".")[0])
     plain, specific = [], []
     for entry in entries:
@@ -112,8 +118,9 @@ def _effective(entries: Iterable[Entry], hostname: str) -> list[Entry]:
             plain.append(entry)
         else:
             _check_known(entry)
-            if entry.host in names:
+            if entry.host.lower() in names:
                 specific.append(entry)
+    specific.sort(key=lambda entry: len(entry.host or ""))  # the full name beats the short one
     return plain + specific
 
 
@@ -156,10 +163,9 @@ def _build(
         try:
             sections[section.name] = msgspec.structs.replace(defaults, **values)
         except ValueError as error:
-            places = ", ".join(
-                entry.origin for (name, _), entry in chosen.items() if name == section.name
-            )
-            raise ConfigurationError(f"{places}: [{section.name}] {error}") from error
+            entry = chosen.get((section.name, str(error).partition(":")[0]))
+            place = entry.origin if entry else DEFAULT_ORIGIN
+            raise ConfigurationError(f"{place}: [{section.name}] {error}") from error
     return LoadedSettings(Settings(**sections), origins)  # type: ignore[arg-type]
 
 
@@ -171,6 +177,8 @@ def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Pat
             f"{entry.origin}: {entry.key} = {value}: quotes would be part of the value",
             hint="remove them",
         )
+    if "\0" in value:
+        raise ConfigurationError(f"{entry.origin}: {entry.key} holds a NUL byte")
     if kind is Path:
         if not value:
             raise ConfigurationError(f"{entry.origin}: {entry.key} is empty")
