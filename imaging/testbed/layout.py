@@ -1,0 +1,260 @@
+"""The files of a virtual testbed: a directory in which every command just works."""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.errors import ConfigurationError
+from imaging.site.inventory import Inventory, load_inventory
+
+CMC_PORT = 8080
+CONSOLE_PORT = 2323
+SSH_PORT = 2222
+RAMDISK = "pxefrisbee"
+DISK_DEVICE = "/dev/sda"
+NODE_LIMIT = 1000
+
+CONFIG = """\
+# Settings of this virtual testbed: commands started in this directory act on its nodes.
+
+[inventory]
+file = inventory.json
+
+[images]
+directory = images
+default = sample
+
+[nextboot]
+directory = tftpboot/pxelinux.cfg
+ramdisk = {ramdisk}
+
+[power]
+port = {cmc_port}
+request_timeout_s = 2
+attempts = 2
+retry_delay_s = 0.1
+
+[boot]
+poll_s = 0.05
+reset_grace_s = 5
+uptime_slack_s = 1
+timeout_s = 30
+
+[console]
+port = {console_port}
+
+[ramdisk]
+disk = {disk}
+client = frisbee
+
+[multicast]
+server = imaging-frisbeed
+address = {server}
+ports = 20000-29999
+bandwidth_mibps = {bandwidth}
+
+[load]
+timeout_s = 120
+
+[log]
+file = imaging.log
+"""
+BANDWIDTH_MIBPS = 400
+
+PXELINUX_DEFAULT = "DEFAULT disk\nLABEL disk\n  LOCALBOOT 0\n"
+PXELINUX_RAMDISK = "DEFAULT ramdisk\nLABEL ramdisk\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img\n"
+
+# In the ramdisk, /dev/sda is the node's disk and /proc/uptime the node's own; these few commands
+# see to it, so that whoever is at the console cannot tell a virtual node from a real one.
+_CAT = """\
+#!/bin/sh
+# the node's own uptime, in hundredths of a second since its power came
+if [ "$*" != /proc/uptime ]; then exec /bin/cat "$@"; fi
+read -r host rest < /proc/uptime
+read -r boot rest < "$NODE_DIRECTORY/powered"
+up=$(( ${host%.*}${host#*.} - ${boot%.*}${boot#*.} ))
+printf '%d.%02d %d.00\\n' $((up / 100)) $((up % 100)) $((up / 100))
+"""
+_BLOCKDEV = """\
+#!/bin/sh
+if [ "$1 $2" = "--getsize64 @DISK@" ] && [ -f "$NODE_DIRECTORY/disk.img" ]; then
+    exec stat -c %s "$NODE_DIRECTORY/disk.img"
+fi
+echo "blockdev: cannot open $2: No such file or directory" >&2
+exit 1
+"""
+_ON_DISK = """\
+#!/bin/sh
+# the last argument @DISK@ is the node's disk, which has a size that never changes
+options=
+for word do
+    shift
+    if [ "$word" = @DISK@ ]; then
+        word=$NODE_DIRECTORY/disk.img
+        options=--disk
+    fi
+    set -- "$@" "$word"
+done
+exec @TOOL@ $options "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything is, below the testbed's directory."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings of this directory."""
+        return self.directory / "imaging.conf"
+
+    @property
+    def inventory_file(self) -> Path:
+        """The inventory of the virtual nodes."""
+        return self.directory / "inventory.json"
+
+    @property
+    def images(self) -> Path:
+        """The images directory."""
+        return self.directory / "images"
+
+    @property
+    def pxelinux(self) -> Path:
+        """The directory of the nextboot links."""
+        return self.directory / "tftpboot" / "pxelinux.cfg"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked, and holding the process id, as long as the testbed runs."""
+        return self.directory / "testbed.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """What the nodes have met: every request, connection, boot."""
+        return self.directory / "testbed.log"
+
+    @property
+    def ssh(self) -> Path:
+        """Host key of the nodes, and the key that opens them."""
+        return self.directory / "ssh"
+
+    def node(self, name: str) -> Path:
+        """The directory of one node."""
+        return self.directory / "nodes" / name
+
+    def disk(self, name: str) -> Path:
+        """The disk of one node."""
+        return self.node(name) / "disk.img"
+
+    def inventory(self) -> Inventory:
+        """The nodes. Raises ConfigurationError."""
+        return load_inventory(self.inventory_file)
+
+
+def network_of(inventory: Inventory) -> int:
+    """The second number of the testbed's 127.x.0.0/16 network."""
+    return int(inventory.nodes[0].control.ip.split(".")[1])
+
+
+def server_address(network: int) -> str:
+    """The address of the side on which the commands run."""
+    return f"127.{network}.254.254"
+
+
+def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> None:
+    """Make the directory's files; images and disks that are there are kept.
+
+    ``disk_size`` is in bytes, a multiple of 512. Raises ConfigurationError.
+    """
+    if not 1 <= nodes <= NODE_LIMIT:
+        raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
+    if disk_size <= 0 or disk_size % 512:
+        raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
+    for folder in (layout.directory, layout.images, layout.pxelinux, layout.ssh):
+        folder.mkdir(parents=True, exist_ok=True)
+    layout.ssh.chmod(0o700)
+    (layout.pxelinux / "default").write_text(PXELINUX_DEFAULT)
+    (layout.pxelinux / RAMDISK).write_text(PXELINUX_RAMDISK)
+    rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
+    layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+    layout.config.write_text(
+        CONFIG.format(
+            ramdisk=RAMDISK,
+            cmc_port=CMC_PORT,
+            console_port=CONSOLE_PORT,
+            disk=DISK_DEVICE,
+            server=server_address(network),
+            bandwidth=BANDWIDTH_MIBPS,
+        )
+    )
+    layout.config.chmod(0o600)
+    for row in rows:
+        _make_node(layout, row["control"]["hostname"], disk_size)
+
+
+def _row(number: int, nodes: int, network: int) -> dict[str, dict[str, str]]:
+    """One node of the inventory: fitNN, rebootNN and dataNN, with addresses of the network."""
+    width = max(2, len(str(nodes)))
+    high, low = divmod(number, 250)
+
+    def interface(name: str, kind: int) -> dict[str, str]:
+        return {
+            "hostname": f"{name}{number:0{width}}",
+            "ip": f"127.{network}.{kind * 10 + high}.{low + 1}",
+            "mac": f"02:{network:02x}:00:{kind:02x}:{high:02x}:{low:02x}",
+        }
+
+    return {
+        "cmc": interface("reboot", 1),
+        "control": interface("fit", 3),
+        "data": interface("data", 2),
+    }
+
+
+def _make_node(layout: Layout, name: str, disk_size: int) -> None:
+    home = layout.node(name)
+    commands = home / "bin"
+    commands.mkdir(parents=True, exist_ok=True)
+    disk = layout.disk(name)
+    if not disk.exists():
+        with disk.open("wb") as stream:
+            stream.truncate(disk_size)
+    scripts = {"cat": _CAT, "blockdev": _BLOCKDEV}
+    for command, tool in (("frisbee", "imaging-frisbee"), ("imageunzip", "imaging-imageunzip")):
+        scripts[command] = _ON_DISK.replace("@TOOL@", tool)
+    scripts["imagezip"] = _ON_DISK.replace("@TOOL@", "imaging-imagezip").replace(
+        "options=--disk", "options="
+    )
+    for command, script in scripts.items():
+        path = commands / command
+        path.write_text(script.replace("@DISK@", DISK_DEVICE))
+        path.chmod(stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+
+
+def node_environment(layout: Layout, name: str) -> dict[str, str]:
+    """The environment of a shell in the ramdisk of one node."""
+    home = layout.node(name)
+    path = [home / "bin", Path(sys.executable).parent, "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    return {
+        "PATH": os.pathsep.join(map(str, path)),
+        "HOME": str(home),
+        "NODE_DIRECTORY": str(home),
+        "TERM": "vt100",
+        "PS1": "# ",
+        "LANG": "C.UTF-8",
+    }
+
+
+def find_shell(words: str) -> list[str]:
+    """The shell of the ramdisks, an argument list. Raises ConfigurationError when missing."""
+    argv = words.split()
+    found = shutil.which(argv[0]) if argv else None
+    if found is None:
+        raise ConfigurationError(f"the shell {words!r} is not found")
+    return [found, *argv[1:]]

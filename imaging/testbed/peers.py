@@ -1,0 +1,37 @@
+"""Who is at the other end of a loopback connection.
+
+Loopback is shared by all users of a machine, and the testbed's ramdisks give shells: a connection
+is served only when its peer socket belongs to the testbed's owner, or to root. The kernel tells it
+in ``/proc/net/tcp`` (proc_pid_net(5)): addresses in hexadecimal host order, and the owner's uid.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+TABLE = Path("/proc/net/tcp")
+
+Address = tuple[str, int]
+
+
+def table_form(address: Address) -> str:
+    """An IPv4 address and port as the kernel's table has them."""
+    packed = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
+    return f"{packed:08X}:{address[1]:04X}"
+
+
+def owner_in(table: str, local: Address, remote: Address) -> int | None:
+    """The uid of the socket at ``local`` that is connected to ``remote``; None when not there."""
+    wanted = [table_form(local), table_form(remote)]
+    for line in table.splitlines():
+        fields = line.split()
+        if fields[1:3] == wanted and len(fields) > 7 and fields[7].isdecimal():
+            return int(fields[7])
+    return None
+
+
+def is_allowed(peer: Address, own: Address) -> bool:
+    """Whether the process behind ``peer``, connected to ``own``, may be served."""
+    uid = owner_in(TABLE.read_text(), peer, own)
+    return uid is not None and uid in (0, os.geteuid())

@@ -1,0 +1,170 @@
+"""The ramdisk of a virtual node: telnet in front, a real shell on a pseudo-terminal behind."""
+
+import errno
+import fcntl
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from imaging.testbed.peers import is_allowed
+from imaging.testbed.telnet import Flavour, TelnetServer
+
+log = logging.getLogger(__name__)
+
+READ_SIZE = 4096  # bytes
+KILL_ROUNDS = 100  # a process that forks while it is being killed is met again
+BANNER = b"\r\nvirtual node\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Ramdisk:
+    """The system that the firmware boots when the nextboot link tells it to."""
+
+    name: str
+    home: Path
+    environment: dict[str, str]
+    shell: tuple[str, ...]
+    flavour: Flavour
+
+    async def serve(self, address: str, port: int, on_ready: Callable[[], None]) -> None:
+        """Answer telnet until cancelled; ``on_ready`` is called when the port is open."""
+        listeners = await trio.open_tcp_listeners(port, host=address)
+        async with trio.open_nursery() as connections:
+            await connections.start(
+                partial(
+                    trio.serve_listeners, self._connection, listeners, handler_nursery=connections
+                )
+            )
+            on_ready()
+
+    async def _connection(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            peer, own = stream.socket.getpeername(), stream.socket.getsockname()
+            if not is_allowed(peer[:2], own[:2]):
+                log.warning("%s telnet: refused %s:%s, another user's", self.name, *peer[:2])
+                return
+            log.info("%s telnet: connection", self.name)
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # the client hangs up when it likes
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await _Session(self, stream).run()
+            log.info("%s telnet: end of connection", self.name)
+
+
+class _Session:
+    """One connection: the negotiation, then a shell."""
+
+    def __init__(self, ramdisk: Ramdisk, stream: trio.SocketStream) -> None:
+        self._ramdisk = ramdisk
+        self._stream = stream
+        self._telnet = TelnetServer(ramdisk.flavour)
+        self._master = -1
+
+    async def run(self) -> None:
+        await self._stream.send_all(self._telnet.greeting())
+        early = b""
+        while not self._telnet.ready:
+            data = await self._stream.receive_some(READ_SIZE)
+            if not data:
+                return
+            received = self._telnet.receive(bytes(data))
+            early += received.text
+            await self._stream.send_all(received.replies)
+        await self._stream.send_all(self._telnet.start_of_shell() + self._telnet.send(BANNER))
+        self._master, slave = os.openpty()
+        try:
+            self._set_window(80, 24)
+            process = self._start_shell(slave)
+        finally:
+            os.close(slave)
+        terminal = trio.lowlevel.FdStream(self._master)
+        try:
+            await terminal.send_all(early)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._to_client, terminal, nursery.cancel_scope)
+                nursery.start_soon(self._to_shell, terminal, nursery.cancel_scope)
+        finally:
+            # synchronous: a reset must not be able to skip it
+            kill_session(process.pid)
+            process.wait()
+            with trio.CancelScope() as closing:
+                closing.cancel()
+                await terminal.aclose()
+
+    def _start_shell(self, slave: int) -> "subprocess.Popen[bytes]":
+        # a session's leader gets the terminal that it opens by name as its controlling terminal
+        opener = 'tty=$1; shift; exec "$@" <"$tty" >"$tty" 2>&1'
+        return subprocess.Popen(
+            ["/bin/sh", "-c", opener, "sh", os.ttyname(slave), *self._ramdisk.shell],
+            cwd=self._ramdisk.home,
+            env=self._ramdisk.environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+
+    async def _to_client(self, terminal: trio.lowlevel.FdStream, scope: trio.CancelScope) -> None:
+        while True:
+            try:
+                output = await terminal.receive_some(READ_SIZE)
+            except trio.BrokenResourceError as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO:
+                    break  # the last process of the terminal has ended
+                raise
+            if not output:
+                break
+            await self._stream.send_all(self._telnet.send(bytes(output)))
+        scope.cancel()
+
+    async def _to_shell(self, terminal: trio.lowlevel.FdStream, scope: trio.CancelScope) -> None:
+        async for data in self._stream:
+            received = self._telnet.receive(bytes(data))
+            if received.window is not None:
+                self._set_window(*received.window)
+            if received.replies:
+                await self._stream.send_all(received.replies)
+            await terminal.send_all(received.text)
+        scope.cancel()
+
+    def _set_window(self, columns: int, rows: int) -> None:
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+
+def session_members(session: int) -> Iterable[int]:
+    """The processes of a session that are not dead yet, as /proc tells."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            yield int(entry.name)
+
+
+def kill_session(session: int) -> None:
+    """Kill all processes of a session, whatever groups its shell has put them in."""
+    for _ in range(KILL_ROUNDS):
+        members = list(session_members(session))
+        if not members:
+            return
+        for member in members:
+            try:
+                os.kill(member, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    log.warning("session %s: some processes survive SIGKILL", session)

@@ -1,0 +1,151 @@
+"""A whole virtual testbed: all machines and their cards, in one nursery."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from imaging._aio import open_aio
+from imaging.errors import ConfigurationError, ImagingError
+from imaging.site.inventory import Inventory, Node
+from imaging.testbed.cmc import CmcServer
+from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, server_address
+from imaging.testbed.machine import Machine, MachineOptions
+from imaging.testbed.sample_image import make_image, write_disk
+from imaging.testbed.ssh import SshHost
+
+log = logging.getLogger(__name__)
+
+GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
+FIRST_NETWORK, NETWORKS = 64, 128
+DISK_SIZE = 512 * 1024 * 1024
+SAMPLE_SIZE = 24 * 1024 * 1024
+SAMPLE_SEED = 2015
+
+
+@dataclass(frozen=True, slots=True)
+class TestbedOptions:
+    """How a testbed is made; sizes in bytes."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    nodes: int = 8
+    disk_size: int = DISK_SIZE
+    powered: bool = True
+    machines: MachineOptions = field(default_factory=MachineOptions)
+
+
+@contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """Be the one testbed of a directory. Raises ConfigurationError when there is another."""
+    layout.directory.mkdir(parents=True, exist_ok=True)
+    with layout.lock_file.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"a testbed is running in {layout.directory} already",
+                hint=f"imaging-testbed down {layout.directory} ends it",
+            ) from None
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            stream.truncate(0)
+
+
+def running_process(layout: Layout) -> int | None:
+    """The process id of the testbed that runs in a directory, or None."""
+    try:
+        with layout.lock_file.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        text = layout.lock_file.read_text().strip()
+        return int(text) if text.isdecimal() else None
+    return None
+
+
+@contextmanager
+def own_network(preferred: int | None) -> Iterator[int]:
+    """A 127.x.0.0/16 network that no other testbed of this machine uses.
+
+    A bound socket is the proof, held for as long as the block lasts. Raises ImagingError.
+    """
+    start = preferred or FIRST_NETWORK + os.getpid() % NETWORKS
+    candidates = [FIRST_NETWORK + (start + n - FIRST_NETWORK) % NETWORKS for n in range(NETWORKS)]
+    for network in candidates:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as guard:
+            try:
+                guard.bind((server_address(network), GUARD_PORT))
+                guard.listen(1)
+            except OSError:
+                continue
+            yield network
+            return
+    raise ImagingError(f"no free network among {NETWORKS} for another testbed on this machine")
+
+
+def _preferred_network(layout: Layout) -> int | None:
+    """The network of an earlier run, so that a restarted testbed keeps its addresses."""
+    return network_of(layout.inventory()) if layout.inventory_file.exists() else None
+
+
+def prepare(layout: Layout, options: TestbedOptions, network: int) -> Inventory:
+    """Make the files and the sample image. Raises ImagingError."""
+    make_files(layout, nodes=options.nodes, network=network, disk_size=options.disk_size)
+    sample = layout.images / "sample.ndz"
+    if not sample.exists():
+        disk = layout.directory / ".sample-disk"
+        try:
+            write_disk(disk, min(SAMPLE_SIZE, options.disk_size), SAMPLE_SEED)
+            make_image(disk, sample)
+        finally:
+            disk.unlink(missing_ok=True)
+    return layout.inventory()
+
+
+async def run_testbed(
+    layout: Layout, options: TestbedOptions, on_ready: Callable[[Inventory], None]
+) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
+    with locked(layout), own_network(_preferred_network(layout)) as network:
+        inventory = prepare(layout, options, network)
+        async with open_aio(), trio.open_nursery() as nursery:
+            await nursery.start(_stop_on_signal, nursery.cancel_scope)
+            ssh = SshHost(layout.ssh)
+            try:
+                for index, node in enumerate(inventory):
+                    machine = Machine(node, layout, options.machines, ssh, index)
+                    if options.powered:
+                        machine.turn_on()
+                    await _open_card(nursery, node, CmcServer(machine))
+                    nursery.start_soon(machine.run)
+            except OSError as error:
+                raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
+            on_ready(inventory)
+
+
+async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:
+    listeners = await trio.open_tcp_listeners(CMC_PORT, host=node.cmc.ip)
+    await nursery.start(partial(trio.serve_listeners, card.serve, listeners))
+
+
+async def _stop_on_signal(
+    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            log.info("stopped by %s", signal.Signals(number).name)
+            scope.cancel()
