@@ -1,7 +1,5 @@
 """imaging-load."""
 
-from typing import Any
-
 import click
 
 from imaging.cli.options import (
@@ -39,7 +37,10 @@ def command(
     image: str | None,
     bandwidth: float | None,
     no_reset: bool,
-    **common: Any,
+    timeout: float | None,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
 ) -> None:
     """Load a disk image onto all selected nodes at once.
 
@@ -66,7 +67,7 @@ def command(
             reset=not no_reset,
         )
 
-    options = common_options(**common)
+    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
     context.exit(
         run_operation(
             "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
@@ -24,6 +24,9 @@ from imaging.feedback.plain import PlainDisplay, summary_lines
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import load_settings
+
+if TYPE_CHECKING:
+    import trio  # imported when it is used: imaging-nodes does not wait for it
 
 log = logging.getLogger(__name__)
 
@@ -238,9 +241,9 @@ class _Operation:
 
     async def _watch_signals(
         self,
-        scope: "trio.CancelScope",  # noqa: F821
+        scope: "trio.CancelScope",
         *,
-        task_status: "trio.TaskStatus[None]",  # noqa: F821
+        task_status: "trio.TaskStatus[None]",
     ) -> None:
         """Cancel the run at the first signal; the second one means it."""
         import trio

@@ -1,0 +1,99 @@
+"""The four commands of the data plane, and the one way they run.
+
+Everything they say goes to standard error, one write per message, so that whoever reads a pipe,
+a pty or a telnet session sees each message and each progress mark when it happens.
+"""
+
+import getopt
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from imaging.frisbee.errors import FrisbeeError, UsageError
+
+INTERRUPTED_STATUS = 128 + 2
+BROKEN_PIPE_STATUS = 128 + 13
+"""What a shell sees of a program killed by SIGINT, by SIGPIPE."""
+
+
+def say(text: str) -> None:
+    """Write `text` to standard error, unbuffered; the newline is the caller's.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+    """
+    data = text.encode(errors="backslashreplace")
+    while data:
+        data = data[os.write(2, data) :]
+
+
+def parse_options(
+    argv: Sequence[str], short: str, long: Sequence[str], usage: str
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Split arguments into options and the rest, mixed as with GNU getopt.
+
+    Raises:
+        UsageError: an option is unknown or lacks its value; the message ends with `usage`.
+    """
+    try:
+        return getopt.gnu_getopt(list(argv), short, list(long))
+    except getopt.GetoptError as error:
+        raise UsageError(f"{error.msg}\n{usage}") from error
+
+
+def number_option(option: str, value: str, minimum: int, maximum: int) -> int:
+    """Read the value of an option as a decimal number.
+
+    Raises:
+        UsageError: it is none, or is not between `minimum` and `maximum`.
+    """
+    try:
+        number = int(value)
+    except ValueError:
+        number = minimum - 1
+    if not minimum <= number <= maximum:
+        raise UsageError(f"{option} {value}: not a number between {minimum} and {maximum}")
+    return number
+
+
+def uuid_option(option: str, value: str) -> bytes:
+    """Read the value of an option as an image's UUID: 32 hexadecimal digits.
+
+    Raises:
+        UsageError: it is none.
+    """
+    digits = value.removeprefix("0x")
+    try:
+        uuid = bytes.fromhex(digits)
+    except ValueError:
+        uuid = b""
+    if len(digits) != 32 or len(uuid) != 16:
+        raise UsageError(f"{option} {value}: not 32 hexadecimal digits")
+    return uuid
+
+
+def run_command(
+    body: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None
+) -> NoReturn:
+    """Run one command to its exit status, with its foreseeable failures as one line each.
+
+    Args:
+        body: takes the arguments (without the program's name), returns the exit status.
+        argv: the arguments; by default those of the process.
+
+    Raises:
+        SystemExit: always.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            status = body(arguments)
+        except FrisbeeError as error:
+            status = error.exit_status
+            say(f"{error}\n")
+    except BrokenPipeError:
+        status = BROKEN_PIPE_STATUS
+    except KeyboardInterrupt:
+        status = INTERRUPTED_STATUS
+    raise SystemExit(status)

@@ -1,0 +1,267 @@
+"""imaging-frisbee: receive an image onto a disk, with the C tool's command line."""
+
+import getopt
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from imaging.frisbee.client import ChunkSink, Client, ClientOptions, RawSink
+from imaging.frisbee.commands import run_command, say
+from imaging.frisbee.commands.options import address_option, number_option
+from imaging.frisbee.disk import DiskWriter, open_output
+from imaging.frisbee.download import Pace
+from imaging.frisbee.errors import FrisbeeError, ImageError, UsageError
+from imaging.frisbee.image import ImageWalk
+from imaging.frisbee.marks import Covered, ProgressMarks
+from imaging.frisbee.ndz import expand, parse_header
+from imaging.frisbee.packets import pack_address
+from imaging.frisbee.sockets import SessionAddress, SessionSocket
+from imaging.frisbee.statistics import client_lines
+
+USAGE = """\
+usage: imaging-frisbee -i ADDRESS -m GROUP -p PORT [options] OUTPUT
+ -i ADDRESS  this node's own address
+ -m GROUP    address that the image is sent to
+ -p PORT     UDP port of the session
+ -b          GROUP is a broadcast address
+ -q          no progress marks, no statistics
+ -d          debug messages
+ -z          write zeros into free space, and over the rest of the disk
+ -N          store the image file itself, do not expand it
+ -S ADDRESS  take blocks from this server only
+ -r SECONDS  wait up to so long, at random, before joining
+ -O          ask for chunks in ascending order
+ -R N        ask for so many chunks ahead (2)
+ -I MS       ask again after so many milliseconds (300)
+ -C MB, -W MB, -M MB  memory for chunks, for writing, for both
+ -K SECONDS  renew the membership in the group after so long without a packet
+ --join-timeout SECONDS   give up when no server answers for so long (60)
+ --stall-timeout SECONDS  give up when nothing new comes for so long (60)
+ --disk      OUTPUT is a disk of fixed size, also when it is a regular file
+ -n, -f are accepted for compatibility, and have no effect
+"""
+CHUNK_BUFFER_BYTES = 1048716  # what the C tool counts for a chunk
+LONG_OPTIONS = ["help", "join-timeout=", "stall-timeout=", "disk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The command line, checked."""
+
+    address: SessionAddress
+    options: ClientOptions
+    output: str
+    as_disk: bool
+    zero_fill: bool
+    quiet: bool
+
+
+class ExpandingSink:
+    """Expands chunks onto the disk, shows their marks, and checks that they are one image."""
+
+    def __init__(
+        self, arguments: Arguments, fd: int, fixed_size: int | None, chunks: int, started: float
+    ) -> None:
+        """``started`` is a monotonic time."""
+        self._writer = DiskWriter(
+            fd,
+            zero_fill=arguments.zero_fill,
+            name=arguments.output,
+            fixed_size=fixed_size,
+            progress=self._show,
+            warn=lambda text: say(f"{text}\n"),
+        )
+        self._marks = None if arguments.quiet else ProgressMarks(chunks)
+        self._started = started
+        self._walk = ImageWalk("the image", any_order=True)
+
+    def _show(self, kind: Covered, count: int) -> None:
+        """Bytes of disk are done."""
+        if self._marks is not None:
+            self._print(self._marks.cover(kind, count, self._elapsed()))
+
+    def take(self, chunk: int, data: bytearray) -> None:
+        """Expand one chunk. Raises FrisbeeError."""
+        header = parse_header(data)
+        if header.index != chunk:
+            raise ImageError(f"chunk {chunk} says that it is chunk {header.index}")
+        self._walk.feed(header)
+        self._writer.write_expanded(header, expand(data, header))
+        if self._marks is not None:
+            self._print(self._marks.chunk_done(self._elapsed()))
+
+    def finish(self) -> None:
+        """All chunks have come. Raises FrisbeeError."""
+        self._walk.finish()
+        self._writer.finish()
+        if self._marks is not None:
+            say(self._marks.end_line())
+
+    @property
+    def effective_bytes(self) -> int:
+        """Bytes of disk covered."""
+        return self._writer.effective_bytes
+
+    @property
+    def actual_bytes(self) -> int:
+        """Bytes really written."""
+        return self._writer.actual_bytes
+
+    @property
+    def writes(self) -> int:
+        """How many writes it took."""
+        return self._writer.writes
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    @staticmethod
+    def _print(text: str) -> None:
+        if text:
+            say(text)
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: is not a number of seconds") from None
+    if not 0 < value < 1e6:
+        raise UsageError(f"{option} {text}: must be more than 0")
+    return value
+
+
+def _buffers(options: dict[str, str]) -> int:
+    """How many chunks fit in the memory that is allowed; at least two."""
+    megabytes = number_option("-C", options.get("-C", "64"), 1, 1 << 20)
+    if "-M" in options:
+        megabytes = number_option("-M", options["-M"], 2, 1 << 20) // 2
+    return max(2, megabytes * 1048576 // CHUNK_BUFFER_BYTES)
+
+
+def _parse(arguments: Sequence[str]) -> Arguments | None:
+    """The command line; None for --help. Raises UsageError."""
+    try:
+        found, rest = getopt.gnu_getopt(
+            list(arguments), "i:m:p:bqdzNS:r:OR:I:C:W:M:K:nfs:D:u:ceh", LONG_OPTIONS
+        )
+    except getopt.GetoptError as error:
+        raise UsageError(str(error)) from error
+    options = dict(found)
+    if "-h" in options or "--help" in options:
+        return None
+    for unsupported in ("-s", "-D", "-u", "-c", "-e"):
+        if unsupported in options:
+            raise UsageError(f"{unsupported} is not supported")
+    if not all(key in options for key in ("-m", "-p")) or len(rest) != 1:
+        raise UsageError("-m, -p and one OUTPUT are needed")
+    server = options.get("-S")
+    ahead = number_option("-R", options.get("-R", "2"), 1, 1024)
+    return Arguments(
+        address=SessionAddress(
+            address_option("-i", options.get("-i", "127.0.0.1")),
+            address_option("-m", options["-m"]),
+            number_option("-p", options["-p"], 1, 65535),
+            "-b" in options,
+        ),
+        options=ClientOptions(
+            raw="-N" in options,
+            only_server=pack_address(address_option("-S", server)) if server else None,
+            start_delay_s=number_option("-r", options.get("-r", "0"), 0, 10**6),
+            ascending="-O" in options,
+            buffers=_buffers(options),
+            keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
+            join_timeout_s=_seconds("--join-timeout", options.get("--join-timeout", "60")),
+            stall_timeout_s=_seconds("--stall-timeout", options.get("--stall-timeout", "60")),
+            pace=Pace(
+                read_ahead=ahead,
+                in_progress=max(8, 4 * ahead),
+                redo_s=number_option("-I", options.get("-I", "300"), 1, 10**6) / 1000,
+            ),
+        ),
+        output=rest[0],
+        as_disk="--disk" in options,
+        zero_fill="-z" in options,
+        quiet="-q" in options,
+    )
+
+
+def body(arguments: Sequence[str]) -> int:
+    """Run the client; returns its exit status."""
+    try:
+        parsed = _parse(arguments)
+    except UsageError as error:
+        say(f"imaging-frisbee: {error}\n{USAGE}")
+        return 1
+    if parsed is None:
+        sys.stdout.write(USAGE)
+        return 0
+    link = SessionSocket(parsed.address, hear_oneself=True)
+    try:
+        return _receive(parsed, link)
+    finally:
+        link.close()
+
+
+def _receive(arguments: Arguments, link: SessionSocket) -> int:
+    address = arguments.address
+    kind = "Multicast" if address.is_multicast else "Unicast"
+    say(f"Bound to port {address.port}\nUsing {kind} {address.group}\n")
+    fd, fixed_size = open_output(arguments.output, as_disk=arguments.as_disk)
+    client = Client(link, arguments.options, lambda line: say(f"{line}\n"))
+    _die_politely(client)
+    try:
+        size = client.join()
+        chunks = -(-size.blocks // 1024)
+        waited = int(time.monotonic() - client.started)
+        say(
+            f"Joined the team after {waited} sec. ID is {client.client_id}. "
+            f"File is {chunks} chunks ({size.size} bytes)\n"
+        )
+        sink: ChunkSink
+        if arguments.options.raw:
+            sink = RawSink(fd, size.size)
+        else:
+            sink = ExpandingSink(arguments, fd, fixed_size, chunks, client.started)
+        statistics = client.transfer(size, sink)
+        client.leave(statistics)
+    finally:
+        os.close(fd)
+    if not arguments.quiet:
+        say("\n".join(client_lines(client.client_id, statistics)) + "\n")
+    say(
+        f"\nLeft the team after {int(time.monotonic() - client.started)} seconds on the field!\n"
+        f"Wrote {sink.effective_bytes} bytes ({sink.actual_bytes} actual)\n"
+        f"{statistics.decompressor_blocked} {statistics.writer_idles} {sink.writes}\n"
+    )
+    return 0
+
+
+def _die_politely(client: Client) -> None:
+    """A signal ends the client as it ends the C tool, but the server is told."""
+
+    def die(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if client.joined and threading.current_thread() is threading.main_thread():
+            try:
+                client.leave()
+            except FrisbeeError:
+                say("the server could not be told\n")
+        os.kill(os.getpid(), number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, die)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The console script."""
+    run_command(body, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The UDP sockets of a session, and the kernel's segmentation offload where it is to be had.
+
+Each side has one socket at its own address and port, from which it sends and at which unicast
+arrives, and in multicast mode a second one at the group's address. So a server and many clients
+can live on one host, each at its own loopback address, without privilege. Every packet of a
+session has the session's port as source and as destination port.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from imaging.frisbee.errors import FrisbeeError
+from imaging.frisbee.packets import BLOCK_PACKET_SIZE, PACKET_LIMIT, pack_address
+
+BUFFER_SIZE = 512 * 1024  # bytes asked of the kernel, as the C tools do
+FORCED_BUFFER_SIZE = 8 * 1024 * 1024  # bytes, where root may exceed the kernel's limit
+MULTICAST_TTL = 5
+DATAGRAM_LIMIT = 65507  # bytes in one call, also when the kernel cuts it into packets
+BLOCKS_PER_CALL = DATAGRAM_LIMIT // BLOCK_PACKET_SIZE
+RETRY_S = 0.001
+CALLS_PER_TURN = 64
+
+# linux/udp.h, linux/in.h; not in the socket module
+UDP_SEGMENT, UDP_GRO = 103, 104
+IP_MULTICAST_ALL = 49
+IP_BLOCK_SOURCE = 38
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+
+BIND_STATUS, NETWORK_STATUS = 98, 255
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAddress:
+    """Where a session takes place; ``broadcast`` is the tools' -b."""
+
+    own: str
+    group: str
+    port: int
+    broadcast: bool = False
+
+    @property
+    def is_multicast(self) -> bool:
+        """Whether the group is in 224.0.0.0/4."""
+        return ipaddress.IPv4Address(self.group).is_multicast
+
+
+class SessionSocket:
+    """The sockets of one participant."""
+
+    def __init__(self, address: SessionAddress, *, hear_oneself: bool) -> None:
+        """Open and bind. Raises FrisbeeError with the C tools' words and status."""
+        self.address = address
+        self._target = (address.group, address.port)
+        self._segment = 0
+        self._own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._group: socket.socket | None = None
+        try:
+            self._bind(hear_oneself)
+        except OSError:
+            self.close()
+            raise
+        except FrisbeeError:
+            self.close()
+            raise
+        self._receivers = [s for s in (self._own, self._group) if s is not None]
+        for receiver in self._receivers:
+            receiver.setblocking(False)
+            _enlarge(receiver, socket.SO_RCVBUF, SO_RCVBUFFORCE)
+            with contextlib.suppress(OSError):  # a kernel before 5.0 hands packets singly
+                receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+        _enlarge(self._own, socket.SO_SNDBUF, SO_SNDBUFFORCE)
+        self._buffer = bytearray(DATAGRAM_LIMIT + 1)
+        self._view = memoryview(self._buffer)
+        self._packed: dict[str, bytes] = {}
+
+    def _bind(self, hear_oneself: bool) -> None:
+        address = self.address
+        try:
+            self._own.bind((address.own, address.port))
+            if address.is_multicast:
+                self._group = self._join_group(hear_oneself)
+            elif address.broadcast:
+                self._own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                self._group = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self._group.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._group.bind((address.group, address.port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise FrisbeeError(
+                    f"Could not bind to port {address.port}!", exit_status=BIND_STATUS
+                ) from error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise FrisbeeError(
+                    f"{address.own} is no address of this host", exit_status=NETWORK_STATUS
+                ) from error
+            raise FrisbeeError(
+                f"setsockopt(IPPROTO_IP, IP_ADD_MEMBERSHIP) : {error.strerror}",
+                exit_status=NETWORK_STATUS,
+            ) from error
+
+    def _join_group(self, hear_oneself: bool) -> socket.socket:
+        own, group = (socket.inet_aton(a) for a in (self.address.own, self.address.group))
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            receiver.bind(self._target)
+            receiver.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
+            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
+            if not hear_oneself:
+                receiver.setsockopt(socket.IPPROTO_IP, IP_BLOCK_SOURCE, group + own + own)
+        except OSError:
+            receiver.close()
+            raise
+        self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+        self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, MULTICAST_TTL)
+        # loopback stays on: other nodes of a virtual testbed are on this host
+        return receiver
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self._own.close()
+        if self._group is not None:
+            self._group.close()
+
+    def renew_membership(self) -> None:
+        """Leave and join the group, for switches that forget (the tools' -K)."""
+        if self._group is not None and self.address.is_multicast:
+            request = socket.inet_aton(self.address.group) + socket.inet_aton(self.address.own)
+            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
+            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+
+    def wait(self, seconds: float) -> None:
+        """Return when something has come, or after so many seconds."""
+        select.select(self._receivers, [], [], max(0.0, seconds))
+
+    def receive(self) -> Iterator[tuple[memoryview, bytes, int]]:
+        """The datagrams that are there: content, sender's address (4 bytes) and port.
+
+        A content is valid until the next one is asked for. Comes to an end also while more and
+        more arrives, so that the caller can look at its clock.
+        """
+        for receiver in self._receivers:
+            for _ in range(CALLS_PER_TURN):
+                try:
+                    size, ancillary, _, sender = receiver.recvmsg_into(
+                        [self._buffer], socket.CMSG_SPACE(4)
+                    )
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    # an ICMP answer to something sent earlier is not ours to die of
+                    if error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+                        continue
+                    raise _network_error("PacketReceive(recvfrom)", error) from error
+                address = self._pack(sender[0])
+                segment = _segment_size(ancillary) or size
+                for start in range(0, size, segment or 1):
+                    stop = min(start + segment, size)
+                    yield self._view[start:stop][:PACKET_LIMIT], address, sender[1]
+
+    def _pack(self, host: str) -> bytes:
+        packed = self._packed.get(host)
+        if packed is None:
+            packed = self._packed[host] = pack_address(host)
+        return packed
+
+    def send(self, datagram: bytes, to: str | None = None) -> None:
+        """Send one packet to the group, or to one host. Raises FrisbeeError, status 255."""
+        self._send(datagram, (to, self.address.port) if to else self._target)
+
+    def send_blocks(self, packets: memoryview) -> None:
+        """Send block packets that lie one behind the other: at most BLOCKS_PER_CALL of them.
+
+        The kernel cuts them where it can (UDP_SEGMENT); where it cannot, which is found out by
+        trying once, they go out singly.
+        """
+        if self._segment >= 0 and len(packets) > BLOCK_PACKET_SIZE:
+            try:
+                if self._segment == 0:
+                    self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
+                    self._segment = BLOCK_PACKET_SIZE
+                self._send(packets, self._target)
+            except (_OffloadRefusedError, OSError):
+                self._stop_offload()
+            else:
+                return
+        for start in range(0, len(packets), BLOCK_PACKET_SIZE):
+            self._send(packets[start : start + BLOCK_PACKET_SIZE], self._target)
+
+    def _stop_offload(self) -> None:
+        self._segment = -1
+        with contextlib.suppress(OSError):
+            self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
+
+    def _send(self, data: bytes | memoryview, target: tuple[str, int]) -> None:
+        while True:
+            try:
+                self._own.sendto(data, target)
+            except BlockingIOError:
+                select.select([], [self._own], [], RETRY_S)
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    select.select([], [], [], RETRY_S)
+                elif error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+                    return  # somebody else's absence
+                elif self._segment > 0 and error.errno in (
+                    errno.EIO,
+                    errno.EINVAL,
+                    errno.EMSGSIZE,
+                ):
+                    raise _OffloadRefusedError from error
+                else:
+                    raise _network_error("PacketSend(sendto)", error) from error
+            else:
+                return
+
+
+class _OffloadRefusedError(Exception):
+    """The kernel or the interface does not cut packets."""
+
+
+def _network_error(where: str, error: OSError) -> FrisbeeError:
+    return FrisbeeError(f"{where} : {error.strerror}", exit_status=NETWORK_STATUS)
+
+
+def _segment_size(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The size of the packets that the kernel has joined; 0 when there is only one."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_UDP and kind == UDP_GRO:
+            (size,) = struct.unpack_from("@i", data)
+            return int(size)
+    return 0
+
+
+def _enlarge(target: socket.socket, option: int, forced: int) -> None:
+    """Ask for a large buffer: as root beyond the kernel's limit, else up to it."""
+    try:
+        target.setsockopt(socket.SOL_SOCKET, forced, FORCED_BUFFER_SIZE)
+    except PermissionError:
+        target.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
