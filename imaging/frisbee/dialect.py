@@ -106,7 +106,7 @@ class ClientDialect:
             self._words.append(meaning)
         return [marks] if marks is not None else []
 
-    def _marks_of(self, line: str) -> Progress | None:
+    def _marks_of(self, line: str) -> DialectEvent | None:
         """The progress that an unfinished line of marks tells; each 10^9 bytes adds a dot too."""
         if found := _PERCENT.match(line):
             advanced = self._advance(min(int(found[1]), 100) / 100)
@@ -117,7 +117,7 @@ class ClientDialect:
     def _fraction(self, done: int) -> float:
         return min(1.0, done / self._chunks) if self._chunks else 0.0
 
-    def _advance(self, fraction: float) -> list[Progress]:
+    def _advance(self, fraction: float) -> list[DialectEvent]:
         if fraction <= self._told:
             return []
         self._told = fraction
