@@ -1,0 +1,39 @@
+"""Fixtures for all tests: a running virtual testbed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Commands
+
+
+@contextmanager
+def running_testbed(directory: Path, home: Path, *options: str) -> Iterator[Commands]:
+    """A virtual testbed that runs as a process of its own, ended with the block."""
+    commands = Commands(directory, home)
+    directory.mkdir(exist_ok=True)
+    started = commands.run("imaging-testbed", "up", directory, "--background", *options)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        yield commands
+    finally:
+        ended = commands.run("imaging-testbed", "down", directory)
+        assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture(scope="session")
+def shared_testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Three quick nodes with small disks, and both kinds of telnetd."""
+    home = tmp_path_factory.mktemp("home")
+    options = ["-n3", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3", "--telnetd=mixed"]
+    with running_testbed(tmp_path_factory.mktemp("testbed"), home, *options) as commands:
+        yield commands
+
+
+@pytest.fixture
+def testbed(shared_testbed: Commands) -> Commands:
+    """The shared testbed, whose nextboot directory must be clean before and is checked after."""
+    assert shared_testbed.links() == []
+    return shared_testbed

@@ -1,0 +1,192 @@
+"""Driving the installed commands as their users do, against a running virtual testbed."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+LIMIT_S = 60.0  # no command of these tests has a reason to take longer
+
+
+def user_environment(home: Path) -> dict[str, str]:
+    """The environment of a user who has nothing but the installed commands."""
+    return {
+        "PATH": os.pathsep.join([str(BIN), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONWARNINGS": "default",
+    }
+
+
+def run_command(
+    *words: str | Path, cwd: Path, environment: dict[str, str]
+) -> "subprocess.CompletedProcess[str]":
+    """Run an installed command to its end."""
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def processes_of(tool: str, directory: Path) -> list[int]:
+    """The processes whose command line names both."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if tool in line and str(directory) in line:
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+    """Poll until it is so; fails the test when it is not within the limit."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+class Commands:
+    """A virtual testbed, and the commands started in its directory."""
+
+    def __init__(self, directory: Path, home: Path) -> None:
+        """``directory`` is that of a testbed that runs, or is about to."""
+        self.directory = directory
+        self.environment = user_environment(home)
+        self._expected: dict[tuple[str, int], str] = {}
+
+    def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the testbed's directory."""
+        return run_command(*words, cwd=self.directory, environment=self.environment)
+
+    def timed(self, *words: str) -> tuple["subprocess.CompletedProcess[str]", float]:
+        """Run a command; also the seconds that it took."""
+        started = time.monotonic()
+        done = self.run(*words)
+        return done, time.monotonic() - started
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a command, with its output in pipes."""
+        return subprocess.Popen(
+            words,
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def disk(self, name: str) -> Path:
+        """A node's disk."""
+        return self.directory / "nodes" / name / "disk.img"
+
+    def links(self) -> list[str]:
+        """The nextboot links that are there now."""
+        folder = self.directory / "tftpboot/pxelinux.cfg"
+        return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("01-"))
+
+    def interface(self, name: str, kind: str) -> dict[str, str]:
+        """One interface of a node, as the inventory has it."""
+        for row in json.loads((self.directory / "inventory.json").read_text()):
+            if row["control"]["hostname"] == name:
+                found: dict[str, str] = row[kind]
+                return found
+        raise KeyError(name)
+
+    def link_place(self, name: str) -> Path:
+        """Where the node's nextboot link goes."""
+        mac = self.interface(name, "control")["mac"].replace(":", "-")
+        return self.directory / "tftpboot/pxelinux.cfg" / f"01-{mac}"
+
+    def requests(self) -> int:
+        """How many requests and connections the nodes have met so far."""
+        log = (self.directory / "testbed.log").read_text()
+        return log.count(" cmc: ") + log.count(" telnet: connection")
+
+    def states(self) -> dict[str, str]:
+        """What each node is doing, as imaging-testbed tells."""
+        lines = self.run("imaging-testbed", "status", ".").stdout.splitlines()
+        return {line.split()[0]: line.split()[-1] for line in lines}
+
+    def order(self, name: str, verb: str) -> str:
+        """Ask a node's power card."""
+        address = self.interface(name, "cmc")["ip"]
+        with urllib.request.urlopen(f"http://{address}:8080/{verb}", timeout=5) as answer:
+            text: str = answer.read().decode().strip()
+        return text
+
+    def boot_ramdisk(self, name: str) -> None:
+        """Bring a node into its ramdisk by hand, and remove the link again."""
+        place = self.link_place(name)
+        place.symlink_to("pxefrisbee")
+        try:
+            self.order(name, "off")
+            wait_for(lambda: self.states()[name] == "off")
+            self.order(name, "on")
+            wait_for(lambda: self.states()[name] == "ramdisk")
+        finally:
+            place.unlink()
+
+    def expected_disk(self, image: str = "sample", like: str = "fit01") -> str:
+        """The sha256 of a disk of zeros that has got the image, and nothing else."""
+        size = self.disk(like).stat().st_size
+        if (image, size) not in self._expected:
+            scratch = self.directory / "expected.img"
+            with scratch.open("wb") as stream:
+                stream.truncate(size)
+            tool = self.run("imaging-imageunzip", "--disk", f"images/{image}.ndz", str(scratch))
+            assert tool.returncode == 0, tool.stderr
+            self._expected[image, size] = sha256(scratch)
+            scratch.unlink()
+        return self._expected[image, size]
+
+    @contextmanager
+    def setting(self, old: str, new: str) -> Iterator[None]:
+        """Change the settings of the directory for a while."""
+        with self._edited(self.directory / "imaging.conf", lambda text: text.replace(old, new, 1)):
+            yield
+
+    @contextmanager
+    def unreachable(self, name: str, kind: str) -> Iterator[None]:
+        """Have one of a node's interfaces at an address where nobody is, for a while."""
+        address = self.interface(name, kind)["ip"]
+        first, second, _, last = address.split(".")
+        nobody = f"{first}.{second}.99.{last}"
+        inventory = self.directory / "inventory.json"
+        with self._edited(inventory, lambda text: text.replace(f'"{address}"', f'"{nobody}"')):
+            yield
+
+    @contextmanager
+    def _edited(self, file: Path, edit: Callable[[str], str]) -> Iterator[None]:
+        before = file.read_text()
+        after = edit(before)
+        assert after != before, "nothing to edit"
+        file.write_text(after)
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
