@@ -121,6 +121,10 @@ class Commands:
         log = (self.directory / "testbed.log").read_text()
         return log.count(" cmc: ") + log.count(" telnet: connection")
 
+    def card_requests(self) -> int:
+        """How many requests the power cards have met so far."""
+        return (self.directory / "testbed.log").read_text().count(" cmc: ")
+
     def states(self) -> dict[str, str]:
         """What each node is doing, as imaging-testbed tells."""
         lines = self.run("imaging-testbed", "status", ".").stdout.splitlines()

@@ -62,10 +62,10 @@ def test_a_dry_run_touches_nothing(testbed: Commands) -> None:
 
 def test_without_reset_a_node_in_the_ramdisk_is_loaded_and_stays_there(testbed: Commands) -> None:
     testbed.boot_ramdisk("fit01")
-    before = testbed.requests()
+    before = testbed.card_requests()
     done = testbed.run("imaging-load", "-n", "-i", "sample", "fit01")
     assert done.returncode == 0, done.stderr
-    assert testbed.requests() == before
+    assert testbed.card_requests() == before
     assert testbed.states()["fit01"] == "ramdisk"
     assert sha256(testbed.disk("fit01")) == testbed.expected_disk()
 
@@ -228,17 +228,22 @@ def test_the_umbrella_runs_the_same_command(testbed: Commands) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_on_a_terminal_there_is_one_bar(testbed: Commands) -> None:
-    script = "imaging-load -i sample 1-2"
+@pytest.mark.parametrize("columns", [0, 40, 100])
+def test_on_a_terminal_there_is_one_bar(testbed: Commands, columns: int) -> None:
+    script = f"stty cols {columns}; imaging-load -i sample 1-2"
     done = subprocess.run(
         ["script", "-qec", script, "/dev/null"],
         cwd=testbed.directory,
         env={**testbed.environment, "TERM": "xterm"},
         capture_output=True,
-        text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0
-    assert "[########################] 100%" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("imaging-load: 2 of 2 nodes done")
+    first, bar, last = done.stdout.decode().removesuffix("\r\n").split("\r\n")
+    assert first.strip().startswith("load sample (")
+    assert "\x1b" not in bar
+    drawn = bar.lstrip("\r").split("\r")
+    assert all(len(line) < (columns or 80) for line in drawn)
+    assert drawn[-1].startswith("[########################] 100%")
+    assert last.startswith("imaging-load: 2 of 2 nodes done")

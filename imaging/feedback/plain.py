@@ -4,8 +4,9 @@ What is shown is computed by pure functions of the board and the events; ``Plain
 writes. Everything goes to one stream (standard error), so that standard output stays the result's.
 """
 
+import os
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import trio
 
@@ -20,10 +21,8 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
 
-if TYPE_CHECKING:
-    from blessed import Terminal
-
 REDRAW_S = 0.1
+USUAL_WIDTH = 80  # columns; some pseudo-terminals say that they have none
 BAR_WIDTH = 24
 PERCENT_STEP = 10  # off a terminal, a transfer is told in steps of so many percent
 
@@ -119,11 +118,8 @@ class PlainDisplay:
         self._quiet = quiet
         self._verbose = verbose
         self._milestones = Milestones(board, verbose=verbose)
-        self._terminal: Terminal | None = None
-        if stream.isatty() and not quiet:
-            import blessed
-
-            self._terminal = blessed.Terminal(stream=stream)
+        self._has_bar = stream.isatty() and not quiet
+        self._drawn = 0  # columns of the bar that is on the screen
 
     def take(self, event: Event) -> None:
         """Tell what an event is worth; the board has folded it already."""
@@ -131,7 +127,7 @@ class PlainDisplay:
             told = []
             if isinstance(event, NodeFinished) and not event.outcome.ok:
                 told = [outcome_line(event.outcome)]
-        elif self._terminal is not None and not self._verbose:
+        elif self._has_bar and not self._verbose:
             # the bar tells the rest
             worth = isinstance(event, RunStarted | Noticed) or (
                 isinstance(event, NodeFinished) and not event.outcome.ok
@@ -143,17 +139,17 @@ class PlainDisplay:
             self._print(line)
 
     def _print(self, line: str) -> None:
-        if self._terminal is not None:
-            self._stream.write(f"\r{self._terminal.clear_eol}{line}\n")
+        if self._has_bar:
+            self._write(f"\r{line.ljust(self._drawn)}\n")
+            self._drawn = 0
         elif self._quiet:
-            self._stream.write(f"{line}\n")
+            self._write(f"{line}\n")
         else:
-            self._stream.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-        self._stream.flush()
+            self._write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
     async def run(self) -> None:
         """Redraw the bar until cancelled; nothing to do off a terminal."""
-        if self._terminal is None:
+        if not self._has_bar:
             return
         try:
             while True:
@@ -163,11 +159,16 @@ class PlainDisplay:
         finally:
             if self._board.nodes:
                 self._draw()
-                self._stream.write("\n")
-                self._stream.flush()
+                self._write("\n")
 
     def _draw(self) -> None:
-        assert self._terminal is not None
-        line = bar_line(self._board, time.time(), max(20, self._terminal.width - 1))
-        self._stream.write(f"\r{line}{self._terminal.clear_eol}")
+        width = os.get_terminal_size(self._stream.fileno()).columns or USUAL_WIDTH
+        # the last column is left free: some terminals wrap as soon as it is written
+        line = bar_line(self._board, time.time(), width - 1)
+        # blanks over what was longer, and no escape: this works on any terminal
+        self._write(f"\r{line.ljust(min(self._drawn, width - 1))}")
+        self._drawn = len(line)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()
