@@ -169,9 +169,12 @@ class _Operation:
             self.board, sys.stderr, quiet=self.options.quiet, verbose=self.options.verbose
         )
 
-        def emit(event: Event) -> None:
+        def record(event: Event) -> None:
             self.board.fold(event)
             log_event(event)
+
+        def emit(event: Event) -> None:
+            record(event)
             display.take(event)
 
         refused: ImagingError | None = None
@@ -190,7 +193,8 @@ class _Operation:
                         await self._carry_out(plan, operate, emit)
                 except ImagingError as error:
                     refused = error
-            self._conclude(emit)
+            # the summary names these nodes a moment later; when quiet, there is none
+            self._conclude(emit if self.options.quiet else record)
             services.cancel_scope.cancel(reason="the run is over")
         if refused is not None:
             raise refused
