@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from imaging.frisbee.errors import FrisbeeError, UsageError
+from imaging.frisbee.packets import pack_address
 
 INTERRUPTED_STATUS = 128 + 2
 BROKEN_PIPE_STATUS = 128 + 13
@@ -55,6 +56,19 @@ def number_option(option: str, value: str, minimum: int, maximum: int) -> int:
     if not minimum <= number <= maximum:
         raise UsageError(f"{option} {value}: not a number between {minimum} and {maximum}")
     return number
+
+
+def address_option(option: str, value: str) -> str:
+    """Check that the value of an option is an IPv4 address.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        pack_address(value)
+    except ValueError:
+        raise UsageError(f"{option} {value}: not an IPv4 address") from None
+    return value
 
 
 def uuid_option(option: str, value: str) -> bytes:

@@ -1,6 +1,5 @@
 """imaging-frisbee: receive an image onto a disk, with the C tool's command line."""
 
-import getopt
 import os
 import signal
 import sys
@@ -11,8 +10,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from imaging.frisbee.client import ChunkSink, Client, ClientOptions, RawSink
-from imaging.frisbee.commands import run_command, say
-from imaging.frisbee.commands.options import address_option, number_option
+from imaging.frisbee.commands import (
+    address_option,
+    number_option,
+    parse_options,
+    run_command,
+    say,
+)
 from imaging.frisbee.disk import DiskWriter, open_output
 from imaging.frisbee.download import Pace
 from imaging.frisbee.errors import FrisbeeError, ImageError, UsageError
@@ -146,12 +150,9 @@ def _buffers(options: dict[str, str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> Arguments | None:
     """The command line; None for --help. Raises UsageError."""
-    try:
-        found, rest = getopt.gnu_getopt(
-            list(arguments), "i:m:p:bqdzNS:r:OR:I:C:W:M:K:nfs:D:u:ceh", LONG_OPTIONS
-        )
-    except getopt.GetoptError as error:
-        raise UsageError(str(error)) from error
+    found, rest = parse_options(
+        arguments, "i:m:p:bqdzNS:r:OR:I:C:W:M:K:nfs:D:u:ceh", LONG_OPTIONS, USAGE
+    )
     options = dict(found)
     if "-h" in options or "--help" in options:
         return None
@@ -159,7 +160,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
         if unsupported in options:
             raise UsageError(f"{unsupported} is not supported")
     if not all(key in options for key in ("-m", "-p")) or len(rest) != 1:
-        raise UsageError("-m, -p and one OUTPUT are needed")
+        raise UsageError(f"-m, -p and one OUTPUT are needed\n{USAGE}")
     server = options.get("-S")
     ahead = number_option("-R", options.get("-R", "2"), 1, 1024)
     return Arguments(
@@ -193,11 +194,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
 
 def body(arguments: Sequence[str]) -> int:
     """Run the client; returns its exit status."""
-    try:
-        parsed = _parse(arguments)
-    except UsageError as error:
-        say(f"imaging-frisbee: {error}\n{USAGE}")
-        return 1
+    parsed = _parse(arguments)
     if parsed is None:
         sys.stdout.write(USAGE)
         return 0

@@ -1,6 +1,5 @@
 """imaging-frisbeed: serve one image to one group, with the C tool's command line."""
 
-import getopt
 import os
 import signal
 import stat
@@ -9,12 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from imaging.frisbee.commands import run_command, say
-from imaging.frisbee.commands.options import address_option, number_option
+from imaging.frisbee.commands import (
+    address_option,
+    number_option,
+    parse_options,
+    run_command,
+    say,
+)
 from imaging.frisbee.errors import FrisbeeError, UsageError
 from imaging.frisbee.image_packets import ImagePackets
+from imaging.frisbee.pacing import WIRE_BITS_PER_BLOCK
 from imaging.frisbee.packets import pack_address
-from imaging.frisbee.server import Server, ServerOptions
+from imaging.frisbee.server import Server
+from imaging.frisbee.server_session import ServerOptions
 from imaging.frisbee.sockets import SessionAddress, SessionSocket
 
 USAGE = """\
@@ -25,7 +31,7 @@ usage: imaging-frisbeed -i ADDRESS -m GROUP -p PORT [options] IMAGE
  -b          GROUP is a broadcast address
  -d          log to standard error, not to syslog; twice: requests too
  -T SECONDS  end after so long without requests (1800); 0: never; -1: with the last client
- -W BITS     bandwidth in bits/s on the wire
+ -W BITS     bandwidth in bits/s on the wire; less than one block's 8976: no limit
  -G 0        no limit of the bandwidth
  -K SECONDS  renew the membership in the group after so long without a packet
  -B, -R N, -D, -t are accepted for compatibility, and have no effect
@@ -48,15 +54,12 @@ def _open_log(debug: int) -> Log:
 
 def _parse(arguments: Sequence[str]) -> tuple[dict[str, str], int, str]:
     """Options by letter (the last one counts), how often -d, and the image."""
-    try:
-        found, rest = getopt.gnu_getopt(list(arguments), "i:m:p:bdT:W:G:K:B:R:Dth", ["help"])
-    except getopt.GetoptError as error:
-        raise UsageError(str(error)) from error
+    found, rest = parse_options(arguments, "i:m:p:bdT:W:G:K:B:R:Dth", ["help"], USAGE)
     options = dict(found)
     if "-h" in options or "--help" in options:
         return {"-h": ""}, 0, ""
     if not all(key in options for key in ("-m", "-p")) or len(rest) != 1:
-        raise UsageError("-m, -p and one IMAGE are needed")
+        raise UsageError(f"-m, -p and one IMAGE are needed\n{USAGE}")
     return options, sum(1 for key, _ in found if key == "-d"), rest[0]
 
 
@@ -80,34 +83,30 @@ def _bandwidth(options: dict[str, str]) -> float | None:
     if options.get("-G") == "0":
         return None
     if "-W" in options:
-        return float(number_option("-W", options["-W"], 1, 10**15))
+        bandwidth = number_option("-W", options["-W"], 0, 10**15)
+        return float(bandwidth) if bandwidth >= WIRE_BITS_PER_BLOCK else None
     return DEFAULT_BANDWIDTH
 
 
 def body(arguments: Sequence[str]) -> int:
     """Run the server; returns its exit status."""
-    try:
-        options, debug, image = _parse(arguments)
-        if "-h" in options:
-            sys.stdout.write(USAGE)
-            return 0
-        address = SessionAddress(
-            address_option("-i", options.get("-i", "127.0.0.1")),
-            address_option("-m", options["-m"]),
-            number_option("-p", options["-p"], 1, 65535),
-            "-b" in options,
-        )
-        bandwidth = _bandwidth(options)
-        server_options = ServerOptions(
-            image=image,
-            idle_s=number_option("-T", options.get("-T", "1800"), -1, 10**9),
-            bandwidth=bandwidth,
-            keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
-            trace_requests=debug > 1,
-        )
-    except UsageError as error:
-        say(f"imaging-frisbeed: {error}\n{USAGE}")
-        return 1
+    options, debug, image = _parse(arguments)
+    if "-h" in options:
+        sys.stdout.write(USAGE)
+        return 0
+    address = SessionAddress(
+        address_option("-i", options.get("-i", "127.0.0.1")),
+        address_option("-m", options["-m"]),
+        number_option("-p", options["-p"], 1, 65535),
+        "-b" in options,
+    )
+    server_options = ServerOptions(
+        image=image,
+        idle_s=number_option("-T", options.get("-T", "1800"), -1, 10**9),
+        bandwidth=_bandwidth(options),
+        keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
+        trace_requests=debug > 1,
+    )
     log = _open_log(debug)
     try:
         return _serve(server_options, address, log)
@@ -150,9 +149,8 @@ def _run(server: Server, log: Log) -> int:
     caught: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: caught.append(number))
-    server.stopping = lambda: bool(caught)
     started = time.monotonic()
-    ending = server.serve()
+    ending = server.serve(lambda: bool(caught))
     if signal.SIGHUP in caught:
         log(f"Caught signal {int(signal.SIGHUP)}. Exiting ...")
         return HANGUP_STATUS
