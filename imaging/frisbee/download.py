@@ -104,6 +104,7 @@ class Download:
         self.left = self.chunks
         self.useful_at = now
         self._asked_at = now
+        self._heard_at = now  # the last block of any kind
         self.counters = DownloadCounters()
 
     def blocks_of(self, chunk: int) -> int:
@@ -118,6 +119,7 @@ class Download:
         The caller has checked that chunk and block are within the image's chunks, and must
         ``release`` every chunk it was given when its memory is free again.
         """
+        self._heard_at = now
         if chunk != self._server_at:
             self._server_moves(chunk, now)
         state = self._started.get(chunk)
@@ -185,8 +187,16 @@ class Download:
         self._asked[chunk] = _Asked(now, bitmap)
 
     def _recently_asked(self, chunk: int, now: float) -> int:
+        """The blocks of a chunk that are on their way, for all that is known.
+
+        While the server says nothing at all, asking sooner does not help: silence has its own
+        pace, which grows.
+        """
         asked = self._asked.get(chunk)
-        return asked.bitmap if asked and now - asked.at < self._pace.redo_s else 0
+        if asked is None:
+            return 0
+        is_recent = now - asked.at < self._pace.redo_s or self._heard_at <= asked.at
+        return asked.bitmap if is_recent else 0
 
     def requests(self, now: float) -> list[Request | PartialRequest]:
         """What to ask for now."""

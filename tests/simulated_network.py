@@ -1,0 +1,222 @@
+"""Server and clients on a simulated network: virtual time, seeded loss, doubles, delays.
+
+The participants are the real ones, as far as they are pure: ServerSession and Download, and each
+packet between them is really written and read.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from imaging.frisbee.download import Download, Pace
+from imaging.frisbee.packets import (
+    BLOCK_SIZE,
+    Block,
+    Join,
+    JoinReply,
+    Leave,
+    Packet,
+    PartialRequest,
+    Request,
+    decode,
+    encode,
+    pack_address,
+)
+from imaging.frisbee.server_session import CHUNK_BYTES, ServerOptions, ServerSession
+
+PORT = 5000
+SERVER = "10.0.0.254"
+JOIN_INTERVAL_S = 0.5
+TICK_S = 0.0005  # packets that come within this time are taken in one go
+WAIT_LIMIT_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the network does to a packet, on the way to each receiver; times in seconds."""
+
+    loss: float = 0.0
+    double: float = 0.0
+    late: float = 0.0  # this share of the packets is overtaken by others
+    delay_s: float = 0.0001
+    late_s: float = 0.003
+
+
+@dataclass(order=True, slots=True)
+class _Event:
+    at: float
+    number: int
+    action: Callable[[], None] = field(compare=False)
+
+
+class SimulatedNetwork:
+    """A multicast group and its clock."""
+
+    def __init__(self, weather: Weather, seed: int) -> None:
+        self.now = 0.0
+        self._weather = weather
+        self._random = random.Random(seed)
+        self._events: list[_Event] = []
+        self._numbers = 0
+        self.members: dict[str, Callable[[bytes, bytes], None]] = {}
+        self.blocks_lost = 0
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Do something at a time, not before now."""
+        self._numbers += 1
+        heapq.heappush(self._events, _Event(max(when, self.now), self._numbers, action))
+
+    def run(self, until: Callable[[], bool], limit_s: float) -> bool:
+        """Go on until it is so; False when the virtual time reaches the limit before."""
+        while self._events and not until():
+            event = heapq.heappop(self._events)
+            self.now = event.at
+            if self.now > limit_s:
+                return False
+            event.action()
+        return until()
+
+    def send(self, packet: Packet, source: str, to: str | None = None) -> None:
+        """A datagram to the group, or to one host; nobody hears himself."""
+        sender = pack_address(source)
+        data = encode(packet, sender)
+        for host in [to] if to else [host for host in self.members if host != source]:
+            for _ in range(1 + (self._random.random() < self._weather.double)):
+                if self._random.random() < self._weather.loss:
+                    self.blocks_lost += isinstance(packet, Block)
+                    continue
+                delay = self._weather.delay_s
+                if self._random.random() < self._weather.late:
+                    delay += self._random.uniform(0, self._weather.late_s)
+                self.at(self.now + delay, lambda host=host: self._deliver(host, data, sender))  # type: ignore[misc]
+
+    def _deliver(self, host: str, data: bytes, sender: bytes) -> None:
+        member = self.members.get(host)
+        if member is not None:
+            member(data, sender)
+
+
+class SimulatedServer:
+    """The server's loop, on virtual time."""
+
+    def __init__(
+        self, network: SimulatedNetwork, image: bytes, bandwidth: float | None = None
+    ) -> None:
+        self._network = network
+        self._image = image
+        self.lines: list[str] = []
+        options = ServerOptions("image.ndz", idle_s=-1, bandwidth=bandwidth)
+        self.session = ServerSession(options, len(image), self.lines.append, network.now)
+        self._waking = False
+        network.members[SERVER] = self._take
+
+    def _take(self, data: bytes, sender: bytes) -> None:
+        packet = decode(data, sender, PORT, PORT, self.session.chunks)
+        host = ".".join(map(str, sender))
+        reply = self.session.take(packet, host, self._network.now)
+        if reply is not None:
+            self._network.send(reply, SERVER, host)
+        if not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        now = self._network.now
+        run = self.session.next_run(now, 60)
+        for block in range(run.first, run.first + run.count) if run else ():
+            assert run is not None
+            start = run.chunk * CHUNK_BYTES + block * BLOCK_SIZE
+            data = self._image[start : start + BLOCK_SIZE].ljust(BLOCK_SIZE, b"\0")
+            self._network.send(Block(run.chunk, block, data), SERVER)
+        delay = self.session.delay(now)
+        self._waking = delay is not None
+        if delay is not None:
+            self._network.at(now + max(delay, 0.00005), self._wake)
+
+
+class SimulatedClient:
+    """A client's loop, on virtual time, with a disk that needs a while for each chunk."""
+
+    def __init__(
+        self,
+        network: SimulatedNetwork,
+        address: str,
+        *,
+        start_at: float = 0.0,
+        buffers: int = 64,
+        write_s: float = 0.002,
+        pace: Pace | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._network = network
+        self._address = address
+        self._buffers, self._write_s, self._pace, self._seed = buffers, write_s, pace, seed
+        self._wake_at = float("inf")
+        self._disk_free_at = 0.0
+        self.download: Download | None = None
+        self.chunks: dict[int, bytes] = {}
+        self.finished_at: float | None = None
+        network.at(start_at, self._start)
+
+    @property
+    def done(self) -> bool:
+        """Whether the client has left with everything."""
+        return self.finished_at is not None
+
+    def content(self) -> bytes:
+        """What it has got."""
+        return b"".join(self.chunks[chunk] for chunk in sorted(self.chunks))
+
+    def _start(self) -> None:
+        self._network.members[self._address] = self._take
+        self._join()
+
+    def _join(self) -> None:
+        if self.download is None:
+            self._network.send(Join(self._seed + 1), self._address)
+            self._network.at(self._network.now + JOIN_INTERVAL_S, self._join)
+
+    def _take(self, data: bytes, sender: bytes) -> None:
+        now = self._network.now
+        chunks = self.download.chunks if self.download else None
+        packet = decode(data, sender, PORT, PORT, chunks)
+        if self.download is None:
+            if isinstance(packet, JoinReply):
+                self.download = Download(
+                    packet.blocks, now, buffers=self._buffers, pace=self._pace, seed=self._seed
+                )
+                self._wake_by(now)
+            return
+        if isinstance(packet, Block):
+            complete = self.download.block(packet.chunk, packet.block, packet.data, now)
+            if complete is not None:
+                self._write(packet.chunk, bytes(complete))
+        elif isinstance(packet, Request | PartialRequest):
+            self.download.overheard(packet, now)
+        self._wake_by(now + TICK_S)
+
+    def _write(self, chunk: int, data: bytes) -> None:
+        assert self.download is not None
+        assert chunk not in self.chunks, "a chunk is given once"
+        self.chunks[chunk] = data
+        self._disk_free_at = max(self._disk_free_at, self._network.now) + self._write_s
+        self._network.at(self._disk_free_at, self.download.release)
+        if not self.download.left:
+            self.finished_at = self._network.now
+            self._network.send(Leave(self._seed + 1, 0), self._address)
+            del self._network.members[self._address]
+
+    def _wake_by(self, when: float) -> None:
+        if when < self._wake_at:
+            self._wake_at = when
+            self._network.at(when, self._wake)
+
+    def _wake(self) -> None:
+        now = self._network.now
+        if now < self._wake_at or self.done:
+            return
+        assert self.download is not None
+        self._wake_at = float("inf")
+        for request in self.download.requests(now):
+            self._network.send(request, self._address)
+        self._wake_by(now + max(TICK_S, min(self.download.delay(now), WAIT_LIMIT_S)))
