@@ -77,7 +77,8 @@ class ClientDialect:
     def feed(self, text: str) -> list[DialectEvent]:
         """Take the next piece of output."""
         events: list[DialectEvent] = []
-        *lines, rest = (self._line + text.replace("\r", "").replace("\0", "")).split("\n")
+        # an empty line means nothing, so that CR, LF and CR LF may all end one
+        *lines, rest = (self._line + text.replace("\0", "").replace("\r", "\n")).split("\n")
         for line in lines:
             events.extend(self._whole_line(line))
         self._line = rest[-LINE_LIMIT:]
