@@ -17,6 +17,7 @@ from imaging.frisbee.ndz import (
     SECTOR_SIZE,
     Buffer,
     ChunkHeader,
+    has_magic,
     inflate_pieces,
     parse_header,
 )
@@ -192,14 +193,17 @@ def inspect_image(path: str | os.PathLike[str], *, deep: bool = False) -> ImageS
         os.close(fd)
 
 
-def check_image_size(name: str, size: int) -> int:
-    """Give the number of chunks in a file of `size` bytes.
+def check_image_size(name: str, size: int, beginning: bytes) -> int:
+    """Give the number of chunks in a file of `size` bytes that begins with `beginning`.
 
     Raises:
-        ImageError: an image cannot be so long.
+        ImageError: an image cannot be so long, or the file is something else.
     """
     if size == 0:
         raise ImageError("the image is empty", hint=name)
+    if not has_magic(beginning):
+        # told first: "truncated" would be a strange thing to say of a text
+        raise ImageError("Bad Magic Number!", hint=f"{name} is not an image")
     chunks, rest = divmod(size, CHUNK_SIZE)
     if rest:
         raise ImageError(
@@ -210,7 +214,7 @@ def check_image_size(name: str, size: int) -> int:
 
 
 def _inspect(fd: int, name: str, size: int, *, deep: bool) -> ImageSummary:
-    chunks = check_image_size(name, size)
+    chunks = check_image_size(name, size, os.pread(fd, HEADER_SIZE, 0))
     walk = ImageWalk(name)
     digest = hashlib.sha256() if deep else None
     wanted = CHUNK_SIZE if deep else HEADER_SIZE

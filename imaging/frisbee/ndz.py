@@ -126,6 +126,16 @@ class ChunkHeader:
         return 0
 
 
+def has_magic(beginning: Buffer) -> bool:
+    """Say whether a file that begins so may be an image."""
+    return len(beginning) >= 4 and _version(int.from_bytes(beginning[:4], "little")) is not None
+
+
+def _version(magic: int) -> int | None:
+    version = magic - _MAGIC + 1
+    return version if version in _HEADER_LENGTH else None
+
+
 def parse_header(chunk: Buffer) -> ChunkHeader:
     """Read and check the header at the beginning of `chunk` (4096 bytes of it are enough).
 
@@ -135,8 +145,8 @@ def parse_header(chunk: Buffer) -> ChunkHeader:
     if len(chunk) < HEADER_SIZE:
         raise ImageError(f"truncated header: {len(chunk)} bytes instead of {HEADER_SIZE}")
     magic, size, index, total, _, region_count = _COMMON.unpack_from(chunk)
-    version = magic - _MAGIC + 1
-    if version not in _HEADER_LENGTH:
+    version = _version(magic)
+    if version is None:
         raise ImageError("Bad Magic Number!")
     first: int | None = None
     last: int | None = None

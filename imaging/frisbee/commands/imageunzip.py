@@ -1,5 +1,6 @@
 """imaging-imageunzip: expand an image onto a disk, into a file or into a pipe."""
 
+import errno
 import os
 import stat
 import time
@@ -94,6 +95,8 @@ def _body(argv: Sequence[str]) -> int:
 
 def _open_image(path: str) -> int:
     try:
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         return os.open(path, os.O_RDONLY)
     except OSError as error:
         raise DiskError(f"opening input file: {error.strerror}", hint=path) from error
@@ -156,7 +159,8 @@ def _check_before(source: int, chosen: _Options) -> int:
     if not stat.S_ISREG(status.st_mode):
         return 0
     begin = os.lseek(source, 0, os.SEEK_CUR)
-    chunks = check_image_size(chosen.image, status.st_size - begin)
+    first = _read(source, chosen.image, HEADER_SIZE, begin)
+    chunks = check_image_size(chosen.image, status.st_size - begin, first)
     walk = ImageWalk(chosen.image, any_order=True, uuid=chosen.uuid)
     for number in range(chunks):
         walk.feed(_read(source, chosen.image, HEADER_SIZE, begin + number * CHUNK_SIZE))
