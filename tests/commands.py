@@ -41,8 +41,8 @@ def run_command(
     )
 
 
-def processes_of(tool: str, directory: Path) -> list[int]:
-    """The processes whose command line names both."""
+def processes_of(tool: str, directory: Path | str = "") -> list[int]:
+    """The processes whose command line has both."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -53,6 +53,15 @@ def processes_of(tool: str, directory: Path) -> list[int]:
             if tool in line and str(directory) in line:
                 found.append(int(entry.name))
     return found
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and has not ended; nobody may have asked for its status yet."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[0] not in "ZX"
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:

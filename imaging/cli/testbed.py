@@ -2,13 +2,13 @@
 
 import logging
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,9 +19,7 @@ from imaging.cli.session import reporting
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.testbed.layout import Layout, find_shell
 
-START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
-POLL_S = 0.02
 MEBIBYTE = 1024 * 1024
 
 DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
@@ -219,16 +217,15 @@ def _stop(layout: Layout) -> None:
     process = running_process(layout)
     if process is None:
         raise ConfigurationError(f"no testbed is running in {layout.directory}")
-    os.kill(process, signal.SIGTERM)
-    if not _wait_until(lambda: running_process(layout) is None, STOP_LIMIT_S):
-        os.kill(process, signal.SIGKILL)
-        raise ImagingError(f"the testbed of {layout.directory} had to be killed")
-
-
-def _wait_until(condition: Callable[[], bool], limit: float) -> bool:
-    deadline = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return  # it has ended just now
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        ended, _, _ = select.select([handle], [], [], STOP_LIMIT_S)
+        if not ended:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            raise ImagingError(f"the testbed of {layout.directory} had to be killed")
+    finally:
+        os.close(handle)

@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from imaging.testbed.telnet import Flavour, TelnetServer
 log = logging.getLogger(__name__)
 
 READ_SIZE = 4096  # bytes
-KILL_ROUNDS = 100  # a process that forks while it is being killed is met again
+KILL_ROUNDS = 100
 BANNER = b"\r\nvirtual node\r\n"
 
 
@@ -40,13 +40,16 @@ class Ramdisk:
     async def serve(self, address: str, port: int, on_ready: Callable[[], None]) -> None:
         """Answer telnet until cancelled; ``on_ready`` is called when the port is open."""
         listeners = await trio.open_tcp_listeners(port, host=address)
-        async with trio.open_nursery() as connections:
-            await connections.start(
-                partial(
+        try:
+            async with trio.open_nursery() as connections:
+                serve = partial(
                     trio.serve_listeners, self._connection, listeners, handler_nursery=connections
                 )
-            )
-            on_ready()
+                await connections.start(serve)
+                on_ready()
+        finally:
+            # also what has left its terminal's session; synchronous, as the loss of power is
+            kill_all(lambda: node_members(self.home))
 
     async def _connection(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -96,7 +99,7 @@ class _Session:
                 nursery.start_soon(self._to_shell, terminal, nursery.cancel_scope)
         finally:
             # synchronous: a reset must not be able to skip it
-            kill_session(process.pid)
+            kill_all(lambda: session_members(process.pid))
             process.wait()
             with trio.CancelScope() as closing:
                 closing.cancel()
@@ -143,11 +146,14 @@ class _Session:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
 
-def session_members(session: int) -> Iterable[int]:
+def live_processes() -> Iterator[Path]:
+    """The /proc directories of all processes that there are."""
+    return (entry for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def session_members(session: int) -> Iterator[int]:
     """The processes of a session that are not dead yet, as /proc tells."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
+    for entry in live_processes():
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
@@ -156,15 +162,27 @@ def session_members(session: int) -> Iterable[int]:
             yield int(entry.name)
 
 
-def kill_session(session: int) -> None:
-    """Kill all processes of a session, whatever groups its shell has put them in."""
+def node_members(home: Path) -> Iterator[int]:
+    """The processes that were started in a node's environment, whatever session they are in."""
+    mark = f"NODE_DIRECTORY={home}".encode()
+    for entry in live_processes():
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it is gone, or somebody else's
+        if mark in variables:
+            yield int(entry.name)
+
+
+def kill_all(members: Callable[[], Iterable[int]]) -> None:
+    """Kill processes until there are none: one that forks meanwhile is met again."""
     for _ in range(KILL_ROUNDS):
-        members = list(session_members(session))
-        if not members:
+        found = list(members())
+        if not found:
             return
-        for member in members:
+        for member in found:
             try:
                 os.kill(member, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-    log.warning("session %s: some processes survive SIGKILL", session)
+    log.warning("some processes survive SIGKILL")
