@@ -102,6 +102,21 @@ def test_bad_input_is_refused_before_any_node_is_touched(
     assert testbed.links() == []
 
 
+def test_two_equal_macs_are_refused_before_any_node_is_touched(testbed: Commands) -> None:
+    inventory = testbed.directory / "inventory.json"
+    first, second = (testbed.interface(name, "control")["mac"] for name in ("fit01", "fit02"))
+    before, text = testbed.requests(), inventory.read_text()
+    inventory.write_text(text.replace(second, first.upper()))
+    try:
+        done = testbed.run("imaging-load", "-i", "sample", "3")
+    finally:
+        inventory.write_text(text)
+    assert done.returncode == 2
+    assert first in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert testbed.requests() == before
+
+
 def test_a_missing_tool_is_refused(testbed: Commands) -> None:
     with testbed.setting("server = imaging-frisbeed", "server = no-such-tool"):
         done = testbed.run("imaging-load", "-i", "sample", "1")

@@ -18,7 +18,7 @@ from imaging.node.console import connect, open_console
 INETUTILS = Path("/usr/sbin/telnetd")
 
 
-def real_telnetd(shell: str) -> list[str]:
+def real_telnetd(shell: str, directory: Path) -> list[str]:
     """The command line of inetutils' telnetd with this login program; skips where it is missing."""
     if not INETUTILS.exists():
         pytest.skip("inetutils-telnetd is not installed")
@@ -27,10 +27,13 @@ def real_telnetd(shell: str) -> list[str]:
     ).stdout
     if "inetutils" not in version:
         pytest.skip(f"{INETUTILS} is another telnetd")
-    found = shutil.which(shell)
+    found = shutil.which(shell.split(maxsplit=1)[0])
     if found is None:
         pytest.skip(f"{shell} is not installed")
-    return [str(INETUTILS), f"--exec-login={found}"]
+    login = directory / "login"
+    login.write_text(f"#!/bin/sh\nexec {' '.join([found, *shell.split()[1:]])} -i\n")
+    login.chmod(0o755)
+    return [str(INETUTILS), f"--exec-login={login}"]
 
 
 @contextmanager
@@ -53,9 +56,9 @@ async def serve_with(argv: list[str], listener: trio.socket.SocketType) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash"])
-async def test_commands_through_a_real_telnetd(shell: str) -> None:
-    argv = real_telnetd(shell)
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox ash"])
+async def test_commands_through_a_real_telnetd(shell: str, tmp_path: Path) -> None:
+    argv = real_telnetd(shell, tmp_path)
     traffic: list[str] = []
     pieces: list[bytes] = []
     with trio.fail_after(20), listening() as listener:

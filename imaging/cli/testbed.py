@@ -137,7 +137,7 @@ def status(context: click.Context, directory: Path) -> None:
     """Say what each node of DIRECTORY's testbed is doing; exit 1 when it is not running."""
 
     def body() -> int:
-        from imaging.testbed.service import running_process
+        from imaging.testbed.lock import running_process
 
         layout = Layout(directory)
         process = running_process(layout)
@@ -212,7 +212,7 @@ def _start_in_background(directory: Path, *options: str) -> None:
 
 def _stop(layout: Layout) -> None:
     """End a testbed and wait until it is gone. Raises ImagingError."""
-    from imaging.testbed.service import running_process
+    from imaging.testbed.lock import running_process
 
     process = running_process(layout)
     if process is None:

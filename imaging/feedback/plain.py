@@ -8,8 +8,6 @@ import os
 import time
 from typing import TextIO
 
-import trio
-
 from imaging.feedback.board import Board
 from imaging.feedback.events import (
     Event,
@@ -151,6 +149,8 @@ class PlainDisplay:
         """Redraw the bar until cancelled; nothing to do off a terminal."""
         if not self._has_bar:
             return
+        import trio  # commands that only read do not wait for it
+
         try:
             while True:
                 if self._board.nodes:

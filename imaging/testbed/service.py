@@ -1,6 +1,5 @@
 """A whole virtual testbed: all machines and their cards, in one nursery."""
 
-import fcntl
 import logging
 import os
 import signal
@@ -13,10 +12,11 @@ from functools import partial
 import trio
 
 from imaging._aio import open_aio
-from imaging.errors import ConfigurationError, ImagingError
+from imaging.errors import ImagingError
 from imaging.site.inventory import Inventory, Node
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, server_address
+from imaging.testbed.lock import locked
 from imaging.testbed.machine import Machine, MachineOptions
 from imaging.testbed.sample_image import make_image, write_disk
 from imaging.testbed.ssh import SshHost
@@ -40,40 +40,6 @@ class TestbedOptions:
     disk_size: int = DISK_SIZE
     powered: bool = True
     machines: MachineOptions = field(default_factory=MachineOptions)
-
-
-@contextmanager
-def locked(layout: Layout) -> Iterator[None]:
-    """Be the one testbed of a directory. Raises ConfigurationError when there is another."""
-    layout.directory.mkdir(parents=True, exist_ok=True)
-    with layout.lock_file.open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"a testbed is running in {layout.directory} already",
-                hint=f"imaging-testbed down {layout.directory} ends it",
-            ) from None
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
-        try:
-            yield
-        finally:
-            stream.truncate(0)
-
-
-def running_process(layout: Layout) -> int | None:
-    """The process id of the testbed that runs in a directory, or None."""
-    try:
-        with layout.lock_file.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return None
-    except BlockingIOError:
-        text = layout.lock_file.read_text().strip()
-        return int(text) if text.isdecimal() else None
-    return None
 
 
 @contextmanager
