@@ -17,7 +17,8 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.log import event_text
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
-from imaging.feedback.plain import PlainDisplay, bar_line, summary_lines
+from imaging.feedback.plain import PlainDisplay, bar_line
+from imaging.feedback.results import Detail, summary_lines
 
 START = RunStarted(100.0, "run", "imaging-load", ("fit01", "fit02"), "load it on 2 nodes")
 FAILED = NodeOutcome("fit02", Reason.NO_TELNET, Step.BOOT, "fit02: nothing answered")
@@ -80,9 +81,9 @@ def test_the_bar_tells_the_whole_run_in_one_line() -> None:
     assert len(bar_line(board, now=110.0, width=20)) == 20
 
 
-def told(*events: Event, quiet: bool = False, verbose: bool = False) -> list[str]:
+def told(*events: Event, detail: Detail = Detail.MILESTONES) -> list[str]:
     board, stream = Board(), io.StringIO()
-    display = PlainDisplay(board, stream, quiet=quiet, verbose=verbose)
+    display = PlainDisplay(board, stream, detail)
     for event in (START, *events):
         board.fold(event)
         display.take(event)
@@ -112,11 +113,13 @@ def test_off_a_terminal_milestones_are_told() -> None:
 
 
 def test_verbose_tells_every_step_of_every_node() -> None:
-    assert "fit01: boot done in 1.5 s: ramdisk up" in told(*LIFE, verbose=True)
+    assert "fit01: boot done in 1.5 s: ramdisk up" in told(*LIFE, detail=Detail.STEPS)
 
 
 def test_quiet_tells_failures_only() -> None:
-    assert told(*LIFE, quiet=True) == ["fit02: FAILED at boot (no-telnet): fit02: nothing answered"]
+    assert told(*LIFE, detail=Detail.FAILURES) == [
+        "fit02: FAILED at boot (no-telnet): fit02: nothing answered"
+    ]
 
 
 def test_a_log_line_names_the_node() -> None:

@@ -48,6 +48,9 @@ class Machine:
         self.state = PowerState.ON
         self.old = self.old and not self.obeys_cycle
 
+    async def info(self) -> str:
+        return "made up"
+
     async def shell(self, stream: trio.SocketStream) -> None:
         """Run what is typed in a real sh, whose ``cat`` tells the machine's uptime."""
         uptime = "9999.99" if self.old else "0.01"
@@ -89,10 +92,11 @@ async def search(machine: Machine, events: list[Event], **boot: float) -> float 
     with trio.fail_after(20):
         async with open_aio(), serving(machine) as port, AsyncExitStack() as stack:
             story = NodeStory("fit01", events.append)
-            hunt = RamdiskSearch(story, "127.0.0.1", quick_settings(port, **boot), machine)
+            settings = quick_settings(port, **boot)
             ordered = await power_up(machine)
+            hunt = RamdiskSearch(story, "127.0.0.1", settings, card=machine, booted_after=ordered)
             try:
-                _, inspection = await hunt.reach(stack, ordered)
+                _, inspection = await hunt.reach(stack, settings.boot.timeout_s)
             except NodeError as error:
                 return error
             assert inspection.disk_size == 1048576
@@ -132,9 +136,11 @@ async def test_nothing_that_answers_is_no_telnet() -> None:
     with trio.fail_after(10):
         async with open_aio(), AsyncExitStack() as stack:
             story = NodeStory("fit01", lambda _: None)
-            hunt = RamdiskSearch(story, "127.0.0.1", quick_settings(1, timeout_s=0.3), machine)
+            hunt = RamdiskSearch(
+                story, "127.0.0.1", quick_settings(1), card=machine, booted_after=0.0
+            )
             with pytest.raises(NodeError, match="refused") as caught:
-                await hunt.reach(stack, trio.current_time())
+                await hunt.reach(stack, 0.3)
     assert caught.value.reason is Reason.NO_TELNET
 
 

@@ -20,7 +20,9 @@ from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
 from imaging.feedback.log import log_event, open_log
-from imaging.feedback.plain import PlainDisplay, summary_lines
+from imaging.feedback.outcomes import NodeOutcome
+from imaging.feedback.plain import PlainDisplay
+from imaging.feedback.results import Detail, Results
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import load_settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
+DEFAULT_RESULTS = Results()
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -105,11 +108,13 @@ def run_operation(
     prepare: Callable[[Site], P],
     operate: Callable[[P, Emit], Awaitable[None]],
     default_timeout: Callable[[Settings], float],
+    results: Results = DEFAULT_RESULTS,
 ) -> int:
     """Run a command that works on nodes.
 
     ``prepare`` makes every check and gives the plan (in a thread, so that a hung file system
-    cannot outlast the timeout); ``operate`` carries it out and emits the events.
+    cannot outlast the timeout); ``operate`` carries it out and emits the events; ``results`` is
+    what is printed of the outcomes.
     """
 
     def body(site: Site) -> int:
@@ -118,7 +123,7 @@ def run_operation(
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
-            operation = _Operation(command, options, run_id, timeout)
+            operation = _Operation(command, options, results, run_id, timeout)
             try:
                 return trio.run(operation.main, lambda: prepare(site), operate)
             except ImagingError:
@@ -154,6 +159,7 @@ class _Operation:
 
     command: str
     options: CommonOptions
+    results: Results
     run_id: str
     timeout: float
     board: Board = field(default_factory=Board)
@@ -165,13 +171,13 @@ class _Operation:
     ) -> int:
         import trio
 
-        display = PlainDisplay(
-            self.board, sys.stderr, quiet=self.options.quiet, verbose=self.options.verbose
-        )
+        display = PlainDisplay(self.board, sys.stderr, self._detail())
 
         def record(event: Event) -> None:
             self.board.fold(event)
             log_event(event)
+            if isinstance(event, NodeFinished):
+                self._print_finished(event.outcome, display)
 
         def emit(event: Event) -> None:
             record(event)
@@ -202,6 +208,17 @@ class _Operation:
             print("\n".join(dry))
             return 0
         return self._result()
+
+    def _detail(self) -> Detail:
+        """How much of the progress is told: what the user said, else what suits the command."""
+        if self.options.quiet:
+            return Detail.NOTHING if self.results.as_finished else Detail.FAILURES
+        return Detail.STEPS if self.options.verbose else self.results.detail
+
+    def _print_finished(self, outcome: NodeOutcome, display: PlainDisplay) -> None:
+        if self.results.as_finished is not None and not self.options.quiet:
+            display.clear()
+            print(self.results.as_finished(outcome), flush=True)
 
     async def _carry_out(
         self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
@@ -239,8 +256,9 @@ class _Operation:
         if self.failure is not None:
             print(f"{self.command}: {self.failure}", file=sys.stderr)
         report = self.board.report(time.time())
-        if not self.options.quiet:
-            print("\n".join(summary_lines(report)), flush=True)
+        lines = [] if self.options.quiet else self.results.at_end(report)
+        if lines:
+            print("\n".join(lines), flush=True)
         return report.exit_code
 
     async def _watch_signals(

@@ -14,6 +14,7 @@ from imaging.feedback.events import (
     Noticed,
     Progressed,
     RunStarted,
+    Sighted,
     StepDone,
     StepFailed,
     StepStarted,
@@ -23,10 +24,13 @@ from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
 
 @dataclass(slots=True)
 class NodeState:
-    """Where one node is."""
+    """Where one node is; ``step_started`` is in seconds since the epoch, ``size`` in bytes."""
 
     step: Step | None = None
+    step_started: float = 0.0
     fraction: float = 0.0
+    size: int = 0
+    sighting: str = ""
     durations: dict[Step, float] = field(default_factory=dict)
     outcome: NodeOutcome | None = None
 
@@ -49,11 +53,15 @@ class Board:
                 self.started = event.at
                 self.nodes = {name: NodeState() for name in event.nodes}
             case StepStarted():
-                self.nodes[event.node].step = event.step
+                state = self.nodes[event.node]
+                state.step, state.step_started, state.sighting = event.step, event.at, ""
             case StepDone() | StepFailed():
                 self.nodes[event.node].durations[event.step] = event.duration
             case Progressed():
-                self.nodes[event.node].fraction = event.fraction
+                state = self.nodes[event.node]
+                state.fraction, state.size = event.fraction, event.size
+            case Sighted():
+                self.nodes[event.node].sighting = event.what
             case NodeFinished():
                 self.nodes[event.outcome.node].outcome = event.outcome
             case Noticed():
@@ -76,9 +84,23 @@ class Board:
 
     @property
     def fraction(self) -> float:
-        """How much of the image is on the disks of the nodes which have not failed (0 to 1)."""
+        """How far the nodes are which have not failed (0 to 1): by their transfers, or done."""
         alive = [s for s in self.nodes.values() if s.outcome is None or s.outcome.ok]
-        return sum(s.fraction for s in alive) / len(alive) if alive else 0.0
+        done = sum(s.fraction if s.outcome is None else 1.0 for s in alive)
+        return done / len(alive) if alive else 0.0
+
+    def pace(self, now: float) -> tuple[float, float] | None:
+        """The transfers at work: their mean rate in bytes/s, and the seconds until all are done.
+
+        None when nothing has been transferred yet. ``now`` is in seconds since the epoch.
+        """
+        at_work = [s for s in self.nodes.values() if s.step is Step.TRANSFER and s.outcome is None]
+        moving = [s for s in at_work if s.size and s.fraction and now > s.step_started]
+        if not moving:
+            return None
+        rate = sum(s.size / (now - s.step_started) for s in moving) / len(moving)
+        left = max((now - s.step_started) * (1 - s.fraction) / s.fraction for s in moving)
+        return rate, left
 
     def steps(self) -> Counter[Step]:
         """How many unfinished nodes are in each step."""
@@ -91,6 +113,8 @@ class Board:
     def interrupted_outcome(self, name: str, reason: Reason, message: str) -> NodeOutcome:
         """The outcome of a node which the end of the run found at work."""
         state = self.nodes[name]
+        if state.sighting:
+            message = f"{message}; the last attempt: {state.sighting}"
         return NodeOutcome(name, reason, state.step, message, dict(state.durations))
 
     def report(self, now: float) -> RunReport:

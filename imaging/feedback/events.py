@@ -55,11 +55,21 @@ class StepFailed:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """A transfer went on: ``fraction`` of the image is on the node's disk (0 to 1)."""
+    """A transfer went on: ``fraction`` of the whole is done (0 to 1), ``size`` bytes of image."""
 
     at: float
     node: str
     fraction: float
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """What the last attempt to reach a node has met: nothing new happens until it changes."""
+
+    at: float
+    node: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +89,7 @@ class NodeFinished:
     outcome: NodeOutcome
 
 
-Event = RunStarted | StepStarted | StepDone | StepFailed | Progressed | Noticed | NodeFinished
+Event = (
+    RunStarted | StepStarted | StepDone | StepFailed | Progressed | Sighted | Noticed | NodeFinished
+)
 Emit = Callable[[Event], None]

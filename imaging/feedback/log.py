@@ -13,6 +13,7 @@ from imaging.feedback.events import (
     Noticed,
     Progressed,
     RunStarted,
+    Sighted,
     StepDone,
     StepFailed,
     StepStarted,
@@ -34,6 +35,8 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
         case StepFailed():
             text = f"{event.step} failed after {event.duration:.3f} s ({event.reason})"
             return logging.WARNING, event.node, f"{text}: {event.message}"
+        case Sighted():
+            return logging.DEBUG, event.node, event.what
         case Noticed():
             return logging.INFO, event.node or "-", event.message
         case NodeFinished(outcome=outcome) if outcome.ok:

@@ -8,14 +8,17 @@ from imaging.errors import Reason
 
 
 class Step(StrEnum):
-    """The steps in the life of a node, in the order in which a load takes them."""
+    """The steps in the life of a node, in the order in which they come."""
 
     NEXTBOOT = "nextboot"
     POWER = "power"
     BOOT = "boot"
     CHECK = "check"
     TRANSFER = "transfer"
+    STORE = "store"
     RESTART = "restart"
+    TELNET = "telnet"
+    SSH = "ssh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class NodeOutcome:
     """The end of one node's run.
 
     ``reason`` is None when all went fine; otherwise ``step`` is where it failed, and ``message``
-    says what failed and what to do. ``durations`` are seconds per step that ended.
+    says what failed and what to do. ``durations`` are seconds per step that ended, ``detail`` is
+    the answer of a node that was asked something.
     """
 
     node: str
@@ -31,6 +35,7 @@ class NodeOutcome:
     step: Step | None = None
     message: str = ""
     durations: Mapping[Step, float] = field(default_factory=dict)
+    detail: str = ""
 
     @property
     def ok(self) -> bool:

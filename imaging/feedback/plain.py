@@ -15,13 +15,16 @@ from imaging.feedback.events import (
     Noticed,
     Progressed,
     RunStarted,
+    Sighted,
     StepDone,
 )
-from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
+from imaging.feedback.outcomes import Step
+from imaging.feedback.results import Detail, outcome_line
 
 REDRAW_S = 0.1
 USUAL_WIDTH = 80  # columns; some pseudo-terminals say that they have none
 BAR_WIDTH = 24
+MEBIBYTE = 1024 * 1024
 PERCENT_STEP = 10  # off a terminal, a transfer is told in steps of so many percent
 
 
@@ -31,6 +34,9 @@ def bar_line(board: Board, now: float, width: int) -> str:
     filled = int(board.fraction * BAR_WIDTH)
     steps = board.steps()
     at_work = " ".join(f"{step} {steps[step]}" for step in Step if steps[step])
+    pace = pace_text(board, now)
+    if pace:
+        at_work += f"  {pace}"
     failed = f"  failed {board.failed}" if board.failed else ""
     line = (
         f"[{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {board.fraction:4.0%}"
@@ -39,19 +45,10 @@ def bar_line(board: Board, now: float, width: int) -> str:
     return line[:width]
 
 
-def outcome_line(outcome: NodeOutcome) -> str:
-    """A failed node in one line: its step, its reason word and what happened."""
-    where = f" at {outcome.step}" if outcome.step else ""
-    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
-
-
-def summary_lines(report: RunReport) -> list[str]:
-    """The result of a run: every failed node with step and reason, then the count."""
-    total, failed = len(report.outcomes), len(report.failed)
-    verdict = f"{report.command}: {total - failed} of {total} nodes done"
-    if failed:
-        verdict += f", {failed} failed"
-    return [*map(outcome_line, report.failed), f"{verdict} in {report.elapsed:.1f} s"]
+def pace_text(board: Board, now: float) -> str:
+    """Throughput and time left of the transfers at work, if any."""
+    pace = board.pace(now)
+    return f"{pace[0] / MEBIBYTE:.1f} MiB/s, {pace[1]:.0f} s left" if pace else ""
 
 
 class Milestones:
@@ -80,7 +77,9 @@ class Milestones:
                     told.append(f"{took}: {event.detail}" if event.detail else took)
                 return [*told, *self._completed_steps()]
             case Progressed():
-                return self._percent_lines()
+                return self._percent_lines(event.at)
+            case Sighted() if self._verbose:
+                return [f"{event.node}: {event.what}"]
             case _:
                 return []
 
@@ -96,51 +95,59 @@ class Milestones:
             told.append(f"{step}: {len(alive)}/{len(self._board.nodes)} nodes, {slowest:.1f} s")
         return told
 
-    def _percent_lines(self) -> list[str]:
+    def _percent_lines(self, now: float) -> list[str]:
         percent = int(self._board.fraction * 100)
         if percent < self._percent + PERCENT_STEP:
             return []
         self._percent = percent - percent % PERCENT_STEP
-        return [f"transfer: {self._percent} %"]
+        pace = pace_text(self._board, now) if self._percent < 100 else ""
+        return [f"transfer: {self._percent} %" + (f", {pace}" if pace else "")]
 
 
 class PlainDisplay:
     """Writes the progress of a run to a stream."""
 
-    def __init__(
-        self, board: Board, stream: TextIO, *, quiet: bool = False, verbose: bool = False
-    ) -> None:
-        """With ``quiet``, only failures are told."""
+    def __init__(self, board: Board, stream: TextIO, detail: Detail = Detail.MILESTONES) -> None:
+        """Tell a run whose events ``board`` folds."""
         self._board = board
         self._stream = stream
-        self._quiet = quiet
-        self._verbose = verbose
-        self._milestones = Milestones(board, verbose=verbose)
-        self._has_bar = stream.isatty() and not quiet
+        self._detail = detail
+        self._milestones = Milestones(board, verbose=detail is Detail.STEPS)
+        self._has_bar = stream.isatty() and detail >= Detail.BAR
         self._drawn = 0  # columns of the bar that is on the screen
 
     def take(self, event: Event) -> None:
         """Tell what an event is worth; the board has folded it already."""
-        if self._quiet:
-            told = []
-            if isinstance(event, NodeFinished) and not event.outcome.ok:
-                told = [outcome_line(event.outcome)]
-        elif self._has_bar and not self._verbose:
-            # the bar tells the rest
-            worth = isinstance(event, RunStarted | Noticed) or (
-                isinstance(event, NodeFinished) and not event.outcome.ok
-            )
-            told = self._milestones.lines(event)[:1] if worth else []
-        else:
-            told = self._milestones.lines(event)
-        for line in told:
+        for line in self._worth(event):
             self._print(line)
+
+    def _worth(self, event: Event) -> list[str]:
+        failed = isinstance(event, NodeFinished) and not event.outcome.ok
+        match self._detail:
+            case Detail.NOTHING:
+                return []
+            case Detail.FAILURES:
+                return self._milestones.lines(event)[:1] if failed else []
+            case Detail.BAR:
+                return self._milestones.lines(event) if isinstance(event, Noticed) else []
+            case Detail.MILESTONES if self._has_bar:
+                # the bar tells the rest
+                worth = failed or isinstance(event, RunStarted | Noticed)
+                return self._milestones.lines(event)[:1] if worth else []
+            case _:
+                return self._milestones.lines(event)
+
+    def clear(self) -> None:
+        """Take the bar off the screen for a moment, so that something else can be written."""
+        if self._drawn:
+            self._write(f"\r{' ' * self._drawn}\r")
+            self._drawn = 0
 
     def _print(self, line: str) -> None:
         if self._has_bar:
             self._write(f"\r{line.ljust(self._drawn)}\n")
             self._drawn = 0
-        elif self._quiet:
+        elif self._detail is Detail.FAILURES:
             self._write(f"{line}\n")
         else:
             self._write(f"{time.strftime('%H:%M:%S')} {line}\n")

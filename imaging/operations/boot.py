@@ -1,4 +1,4 @@
-"""Bringing a node into the ramdisk, and proving that it is the one our reset has booted.
+"""Searching a node's ramdisk, and proving that it is the one our reset has booted.
 
 Telnet answering proves nothing: an old system, or the ramdisk of somebody's earlier run, may still
 be up because the card ignored the reset. The ramdisk's uptime must be less than the time since the
@@ -52,49 +52,62 @@ class RamdiskSearch:
     """The search for one node's ramdisk, from the reset to a shell that is proven to be it."""
 
     def __init__(
-        self, story: NodeStory, address: str, settings: Settings, card: PowerCard | None
+        self,
+        story: NodeStory,
+        address: str,
+        settings: Settings,
+        *,
+        card: PowerCard | None,
+        booted_after: float | None,
     ) -> None:
-        """``card`` is None when the node is in the ramdisk already and no proof is asked for."""
+        """What is accepted is a system booted after ``booted_after`` (trio's clock).
+
+        None accepts any. ``card`` is the one that was told to reset the node, and is told once
+        more, harder, when that was ignored; None when nobody was told.
+        """
         self._story = story
         self._address = address
         self._settings = settings
         self._card = card
+        self._booted_after = booted_after
         self._sighting = Sighting()
 
-    async def reach(self, stack: AsyncExitStack, ordered: float) -> tuple[Console, Inspection]:
-        """Wait for the ramdisk that was booted by the order given at ``ordered``.
+    async def reach(self, stack: AsyncExitStack, patience_s: float) -> tuple[Console, Inspection]:
+        """Wait for the ramdisk, at most ``patience_s`` seconds.
 
         The console stays open for as long as ``stack``. Raises NodeError ``no-telnet``,
-        ``not-our-ramdisk`` or ``reset-ignored``, at the latest after ``boot.timeout_s`` seconds.
+        ``not-our-ramdisk`` or ``reset-ignored``.
         """
-        boot = self._settings.boot
+        started = trio.current_time()
         escalated = False
-        with trio.move_on_after(boot.timeout_s):
+        with trio.move_on_after(patience_s):
             while True:
                 async with AsyncExitStack() as attempt:
-                    found = await self._try_once(attempt, ordered)
+                    found = await self._try_once(attempt)
                     if found is not None:
                         await stack.enter_async_context(attempt.pop_all())
                         return found
-                if self._reset_was_ignored(ordered):
-                    if escalated or self._card is None:
+                self._story.sight(self._sighting.what)
+                if self._card is not None and self._reset_was_ignored():
+                    if escalated:
                         break
                     escalated = True
                     self._story.notice("the reset was ignored: switching off and on again")
-                    ordered = await power_cycle(self._card)
+                    self._booted_after = started = await power_cycle(self._card)
                     self._sighting = Sighting()
-                await trio.sleep(boot.poll_s * random.uniform(0.75, 1.25))  # noqa: S311
-        raise self._failure(ordered, escalated)
+                pause = self._settings.boot.poll_s * random.uniform(0.75, 1.25)  # noqa: S311
+                await trio.sleep(pause)
+        raise self._failure(started, escalated)
 
-    def _reset_was_ignored(self, ordered: float) -> bool:
-        since = trio.current_time() - ordered
+    def _reset_was_ignored(self) -> bool:
         return (
             self._sighting.reason is Reason.RESET_IGNORED
-            and since > self._settings.boot.reset_grace_s
+            and self._booted_after is not None
+            and trio.current_time() - self._booted_after > self._settings.boot.reset_grace_s
         )
 
-    def _failure(self, ordered: float, escalated: bool) -> NodeError:
-        since = trio.current_time() - ordered
+    def _failure(self, started: float, escalated: bool) -> NodeError:
+        since = trio.current_time() - started
         order = "off and on" if escalated else "the reset"
         if self._card is None:
             order = "the first attempt"
@@ -104,9 +117,7 @@ class RamdiskSearch:
             reason=self._sighting.reason,
         )
 
-    async def _try_once(
-        self, attempt: AsyncExitStack, ordered: float
-    ) -> tuple[Console, Inspection] | None:
+    async def _try_once(self, attempt: AsyncExitStack) -> tuple[Console, Inspection] | None:
         """One connection; None when it is not the ramdisk we wait for."""
         settings = self._settings
         try:
@@ -127,23 +138,24 @@ class RamdiskSearch:
             )
             return None
         inspection = parse_inspection(answer.output)
-        return (console, inspection) if self._is_proven(inspection, ordered) else None
+        return (console, inspection) if self._is_proven(inspection) else None
 
-    def _is_proven(self, inspection: Inspection, ordered: float) -> bool:
-        if self._card is None:
+    def _is_proven(self, inspection: Inspection) -> bool:
+        if self._booted_after is None:
             return True
         if inspection.uptime_s is None:
             self._sighting = Sighting(
                 Reason.NOT_OUR_RAMDISK, "there is a shell, but it cannot read /proc/uptime"
             )
             return False
-        since = trio.current_time() - ordered
+        since = trio.current_time() - self._booted_after
         if inspection.uptime_s <= since + self._settings.boot.uptime_slack_s:
             return True
-        self._sighting = Sighting(
-            Reason.RESET_IGNORED,
-            f"a system is up since {inspection.uptime_s:.0f} s, so the reset was ignored",
-        )
+        what = f"a system is up since {inspection.uptime_s:.0f} s"
+        if self._card is None:
+            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, f"{what}, which is too long")
+        else:
+            self._sighting = Sighting(Reason.RESET_IGNORED, f"{what}, so the reset was ignored")
         return False
 
 

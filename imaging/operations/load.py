@@ -5,10 +5,9 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 """
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import httpx
 import trio
 
 from imaging._aio import open_aio
@@ -18,9 +17,9 @@ from imaging.feedback.outcomes import Step
 from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
-from imaging.node.power.cmc import CmcCard, open_client
-from imaging.node.ramdisk import Inspection
-from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.node.power import PowerCard
+from imaging.node.power.cmc import open_cards
+from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.operations.transfer import Transfer
 from imaging.site.inventory import Node
@@ -80,13 +79,13 @@ async def load(
     server = FrisbeeServer(plan.server, on_server_line)
     async with (
         open_aio(),
-        open_client(plan.settings.power.request_timeout_s) as client,
+        open_cards(plan.settings.power) as card,
         trio.open_nursery() as services,
     ):
         services.start_soon(server.run)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
-                nodes.start_soon(_NodeLoad(plan, node, emit, server, client).run)
+                nodes.start_soon(_NodeLoad(plan, node, emit, server, card(node)).run)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -94,27 +93,13 @@ class _NodeLoad:
     """The life of one node in a load."""
 
     def __init__(
-        self,
-        plan: LoadPlan,
-        node: Node,
-        emit: Emit,
-        server: FrisbeeServer,
-        client: httpx.AsyncClient,
+        self, plan: LoadPlan, node: Node, emit: Emit, server: FrisbeeServer, card: PowerCard
     ) -> None:
         self._plan = plan
         self._node = node
         self._story = NodeStory(node.name, emit)
         self._server = server
-        power = plan.settings.power
-        self._card = CmcCard(
-            client,
-            node.name,
-            node.cmc.ip,
-            power.port,
-            power.attempts,
-            power.request_timeout_s,
-            power.retry_delay_s,
-        )
+        self._card = card
 
     async def run(self) -> None:
         """Take the node through all steps; a NodeError ends it as data, not as an exception."""
@@ -126,50 +111,28 @@ class _NodeLoad:
             self._story.finish()
 
     async def _steps(self) -> None:
-        story, plan, address = self._story, self._plan, self._node.control.ip
+        story, plan, node = self._story, self._plan, self._node
+        card = self._card if plan.reset else None
         async with AsyncExitStack() as consoles:
-            search = RamdiskSearch(
-                story, address, plan.settings, self._card if plan.reset else None
-            )
-            with ExitStack() as links:
-                ordered = await self._order_reboot(links)
-                with story.step(Step.BOOT) as detail:
-                    console, inspection = await search.reach(consoles, ordered)
-                    detail.text = f"ramdisk up {trio.current_time() - ordered:.1f} s after reset"
-            # from here on the link is gone: the ramdisk is up, and the next boot is the disk's
+            visit = RamdiskVisit(story, node, plan.settings, plan.nextboot, card)
+            console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
-                detail.text = self._check_disk(inspection)
+                detail.text = self._check_disk(visit.disk_size(inspection))
             with story.step(Step.TRANSFER) as detail:
                 channel = await self._server.ready()
                 detail.text = await Transfer(story, plan.image, plan.settings).run(
-                    console, address, channel
+                    console, node.control.ip, channel
                 )
         if plan.reset:
             with story.step(Step.RESTART):
                 await self._card.reset()
 
-    async def _order_reboot(self, links: ExitStack) -> float:
-        """Make the link and reset the node; the time of the order, or now without a reset."""
-        if not self._plan.reset:
-            return trio.current_time()
-        node = self._node
-        with self._story.step(Step.NEXTBOOT):
-            links.enter_context(self._plan.nextboot.link(node.control.mac, node.name))
-        with self._story.step(Step.POWER):
-            return await power_up(self._card)
-
-    def _check_disk(self, inspection: Inspection) -> str:
+    def _check_disk(self, size: int) -> str:
         disk, needed = self._plan.settings.ramdisk.disk, self._plan.image.summary.minimum_disk_size
-        if inspection.disk_size is None:
+        if size < needed:
             raise NodeError(
-                f"{self._node.name}: there is no disk {disk} in the ramdisk",
-                reason=Reason.NO_DISK,
-                hint="is it cabled, and is [ramdisk] disk right?",
-            )
-        if inspection.disk_size < needed:
-            raise NodeError(
-                f"{self._node.name}: its disk {disk} has {inspection.disk_size} bytes, and the "
-                f"image needs {needed}",
+                f"{self._node.name}: its disk {disk} has {size} bytes, and the image needs "
+                f"{needed}",
                 reason=Reason.DISK_TOO_SMALL,
             )
-        return f"{disk} has {inspection.disk_size} bytes"
+        return f"{disk} has {size} bytes"

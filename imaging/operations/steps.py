@@ -12,6 +12,7 @@ from imaging.feedback.events import (
     NodeFinished,
     Noticed,
     Progressed,
+    Sighted,
     StepDone,
     StepFailed,
     StepStarted,
@@ -33,12 +34,13 @@ class NodeStory:
         self.node = node
         self._emit = emit
         self._step: Step | None = None
+        self._sighting = ""
         self._durations: dict[Step, float] = {}
 
     @contextmanager
     def step(self, step: Step) -> Iterator[StepDetail]:
         """Tell one step. A NodeError ends it as failed; a cancellation leaves it open."""
-        self._step = step
+        self._step, self._sighting = step, ""
         started = trio.current_time()
         self._emit(StepStarted(time.time(), self.node, step))
         detail = StepDetail()
@@ -51,18 +53,24 @@ class NodeStory:
         duration = self._durations[step] = trio.current_time() - started
         self._emit(StepDone(time.time(), self.node, step, duration, detail.text))
 
-    def progress(self, fraction: float) -> None:
-        """Tell how much of the image is on the disk (0 to 1)."""
-        self._emit(Progressed(time.time(), self.node, fraction))
+    def progress(self, fraction: float, size: int) -> None:
+        """Tell how much of the image has been transferred: 0 to 1, and in bytes."""
+        self._emit(Progressed(time.time(), self.node, fraction, size))
+
+    def sight(self, what: str) -> None:
+        """Tell what the last attempt to reach the node has met."""
+        if what != self._sighting:
+            self._sighting = what
+            self._emit(Sighted(time.time(), self.node, what))
 
     def notice(self, message: str) -> None:
         """Tell something that is no step but worth knowing."""
         self._emit(Noticed(time.time(), self.node, message))
 
-    def finish(self, error: NodeError | None = None) -> None:
+    def finish(self, error: NodeError | None = None, detail: str = "") -> None:
         """Tell the outcome."""
         if error is None:
-            outcome = NodeOutcome(self.node, durations=dict(self._durations))
+            outcome = NodeOutcome(self.node, durations=dict(self._durations), detail=detail)
         else:
             outcome = NodeOutcome(
                 self.node, error.reason, self._step, str(error), dict(self._durations)

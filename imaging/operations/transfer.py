@@ -66,7 +66,7 @@ class Transfer:
                     self._joined = True
                 case Progress(fraction=fraction):
                     self._joined = True
-                    self._story.progress(fraction)
+                    self._story.progress(fraction, round(fraction * self._image.summary.size))
                 case Wrote():
                     self._wrote = event
                 case _:
@@ -84,7 +84,7 @@ class Transfer:
         elif self._wrote.actual < expected:
             problem = f"the client wrote {self._wrote.actual} of the image's {expected} bytes"
         else:
-            self._story.progress(1.0)
+            self._story.progress(1.0, self._image.summary.size)
             return f"{self._wrote.actual} bytes written"
         raise NodeError(
             f"{self._story.node}: {problem}{self._last_words()}",

@@ -8,7 +8,7 @@ import ipaddress
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -30,7 +30,13 @@ class ImagesSettings(msgspec.Struct, frozen=True):
     """[images]"""
 
     directory: Path = Path("/var/lib/imaging/images")
+    private: Path | None = None
     default: str = ""
+
+    @property
+    def save_directory(self) -> Path:
+        """Where imaging-save puts images."""
+        return self.private or self.directory
 
 
 class NextbootSettings(msgspec.Struct, frozen=True):
@@ -48,6 +54,7 @@ class PowerSettings(msgspec.Struct, frozen=True):
     request_timeout_s: Seconds = 5.0
     attempts: Attempts = 3
     retry_delay_s: Seconds = 0.5
+    settle_timeout_s: Seconds = 5.0
 
 
 class BootSettings(msgspec.Struct, frozen=True):
@@ -81,10 +88,15 @@ class RamdiskSettings(msgspec.Struct, frozen=True):
 
     disk: Annotated[str, Meta(pattern="^/[^/]")] = "/dev/sda"
     client: str = "frisbee"
+    imagezip: str = "imagezip -z1"
+    netcat: str = "nc"
+    netcat_flavour: Literal["busybox", "openbsd"] = "busybox"
 
     def __post_init__(self) -> None:
-        """Refuse a client that is no command."""
+        """Refuse what is no command."""
         _check_command("client", self.client)
+        _check_command("imagezip", self.imagezip)
+        _check_command("netcat", self.netcat)
 
 
 class MulticastSettings(msgspec.Struct, frozen=True):
@@ -138,6 +150,30 @@ class LoadSettings(msgspec.Struct, frozen=True):
     timeout_s: Seconds = 600.0
 
 
+class SaveSettings(msgspec.Struct, frozen=True):
+    """[save]"""
+
+    timeout_s: Seconds = 1800.0
+    connect_timeout_s: Seconds = 15.0
+    stall_timeout_s: Seconds = 120.0
+
+
+class SshSettings(msgspec.Struct, frozen=True):
+    """[ssh]"""
+
+    user: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")] = "root"
+    port: Port = 22
+    key: Path | None = None
+    attempt_timeout_s: Seconds = 10.0
+    backoff_s: Seconds = 0.5
+
+
+class WaitSettings(msgspec.Struct, frozen=True):
+    """[wait]"""
+
+    timeout_s: Seconds = 300.0
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """[log]"""
 
@@ -157,4 +193,7 @@ class Settings(msgspec.Struct, frozen=True):
     ramdisk: RamdiskSettings = RamdiskSettings()
     multicast: MulticastSettings = MulticastSettings()
     load: LoadSettings = LoadSettings()
+    save: SaveSettings = SaveSettings()
+    ssh: SshSettings = SshSettings()
+    wait: WaitSettings = WaitSettings()
     log: LogSettings = LogSettings()

@@ -179,9 +179,11 @@ def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Pat
         )
     if "\0" in value:
         raise ConfigurationError(f"{entry.origin}: {entry.key} holds a NUL byte")
-    if kind is Path:
-        if not value:
+    if kind in (Path, Path | None):
+        if not value and kind is Path:
             raise ConfigurationError(f"{entry.origin}: {entry.key} is empty")
+        if not value:
+            return None
         try:
             return base / Path(value).expanduser()
         except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Power cards: one small file per model, each with the same four verbs."""
+"""Power cards: one small file per model, each with the same five verbs."""
 
 from enum import Enum
 from typing import Protocol
@@ -29,3 +29,6 @@ class PowerCard(Protocol):
 
     async def reset(self) -> None:
         """Restart a node that has power."""
+
+    async def info(self) -> str:
+        """What the card says about itself, in lines of printable text."""

@@ -1,11 +1,12 @@
 """The CMC card of the R2lab testbed: plain text over HTTP.
 
-``GET /status`` answers ``on`` or ``off``; ``/on``, ``/off`` and ``/reset`` answer ``ok``. The card
-is a tiny server: one short connection per request, and no trust in what it sends.
+``GET /status`` answers ``on`` or ``off``; ``/on``, ``/off`` and ``/reset`` answer ``ok``, and
+``/info`` a few lines about the card. The card is a tiny server: one short connection per request,
+and no trust in what it sends.
 """
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ import httpx
 import trio
 
 from imaging.errors import NodeError, Reason
-from imaging.node.power import PowerState
+from imaging.node.power import PowerCard, PowerState
+from imaging.site.inventory import Node
+from imaging.site.schema import PowerSettings
 
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
 
@@ -28,6 +31,25 @@ async def open_client(request_timeout_s: float) -> AsyncIterator[httpx.AsyncClie
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
     ) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_cards(settings: PowerSettings) -> AsyncIterator[Callable[[Node], PowerCard]]:
+    """Give the card of any node, as long as the block lasts."""
+    async with open_client(settings.request_timeout_s) as client:
+
+        def card(node: Node) -> CmcCard:
+            return CmcCard(
+                client,
+                node.name,
+                node.cmc.ip,
+                settings.port,
+                settings.attempts,
+                settings.request_timeout_s,
+                settings.retry_delay_s,
+            )
+
+        yield card
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +70,7 @@ class CmcCard:
 
     async def status(self) -> PowerState:
         """Ask whether the node has power."""
-        answer = await self._ask("status")
+        answer = (await self._ask("status"))[:80].lower()
         try:
             return PowerState(answer)
         except ValueError:
@@ -66,8 +88,13 @@ class CmcCard:
         """Restart a node that has power."""
         await self._order("reset")
 
+    async def info(self) -> str:
+        """What the card says about itself, in lines of printable text."""
+        lines = (await self._ask("info")).splitlines()
+        return "\n".join("".join(filter(str.isprintable, line)).strip() for line in lines)
+
     async def _order(self, verb: str) -> None:
-        answer = await self._ask(verb)
+        answer = (await self._ask(verb))[:80].lower()
         if answer != "ok":
             raise self._refused(verb, f"answered {answer!r}, not ok")
 
@@ -104,7 +131,7 @@ class CmcCard:
         text = body.decode("ascii", "replace").strip()
         if response.status_code != httpx.codes.OK:
             raise self._refused(verb, f"answered HTTP {response.status_code}")
-        return text[:80].lower()
+        return text
 
     def _refused(self, verb: str, what: str) -> NodeError:
         return NodeError(

@@ -1,0 +1,80 @@
+"""What a command prints on standard output: pure functions of the outcomes."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from imaging.feedback.outcomes import NodeOutcome, RunReport
+
+
+class Detail(IntEnum):
+    """How much of a run's progress is told, on standard error."""
+
+    NOTHING = 0
+    FAILURES = 1
+    BAR = 2  # on a terminal, and what is noticed
+    MILESTONES = 3
+    STEPS = 4  # of every node
+
+
+def outcome_line(outcome: NodeOutcome) -> str:
+    """A failed node in one line: its step, its reason word and what happened."""
+    where = f" at {outcome.step}" if outcome.step else ""
+    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
+
+
+def summary_lines(report: RunReport) -> list[str]:
+    """The result of a run: every failed node with step and reason, then the count."""
+    total, failed = len(report.outcomes), len(report.failed)
+    verdict = f"{report.command}: {total - failed} of {total} nodes done"
+    if failed:
+        verdict += f", {failed} failed"
+    return [*map(outcome_line, report.failed), f"{verdict} in {report.elapsed:.1f} s"]
+
+
+def answer_lines(report: RunReport) -> list[str]:
+    """One aligned line per node: what it answered, or why it did not; further lines indented."""
+    width = max((len(outcome.node) for outcome in report.outcomes), default=0) + 1
+    lines = []
+    for outcome in report.outcomes:
+        answer = outcome.detail if outcome.ok else f"KO ({outcome.reason}): {outcome.message}"
+        first, *others = answer.splitlines() or [""]
+        lines.append(f"{outcome.node + ':':{width}} {first}".rstrip())
+        lines.extend(f"{'':{width}} {other}".rstrip() for other in others)
+    return lines
+
+
+def answer_objects(report: RunReport) -> list[str]:
+    """The answers as one JSON list: node, ok, answer, reason, message."""
+    rows = [
+        {
+            "node": outcome.node,
+            "ok": outcome.ok,
+            "answer": outcome.detail if outcome.ok else None,
+            "reason": outcome.reason,
+            "message": outcome.message or None,
+        }
+        for outcome in report.outcomes
+    ]
+    return [json.dumps(rows, indent=1)]
+
+
+def availability_line(outcome: NodeOutcome, what: str) -> str:
+    """``fit01: ssh OK``, or ``fit01: ssh KO (reason)``; ``what`` is ssh or telnet."""
+    if outcome.ok:
+        return f"{outcome.node}: {what} OK"
+    message = outcome.message.removeprefix(f"{outcome.node}: ")
+    return f"{outcome.node}: {what} KO ({outcome.reason}: {message})"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one command prints: a line as each node ends, and lines at the end of the run.
+
+    ``detail`` is how much of the progress is told besides, when the user says nothing about it.
+    """
+
+    as_finished: Callable[[NodeOutcome], str] | None = None
+    at_end: Callable[[RunReport], list[str]] = summary_lines
+    detail: Detail = Detail.MILESTONES

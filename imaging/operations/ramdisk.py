@@ -1,0 +1,69 @@
+"""A node's visit to its ramdisk: what load and save have in common before they part.
+
+The link is made, the node is reset, its ramdisk is found and proven to be the one of that reset,
+and the link is removed; or the node is there already, and none of this is touched.
+"""
+
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+
+import trio
+
+from imaging.errors import NodeError, Reason
+from imaging.feedback.outcomes import Step
+from imaging.node.console import Console
+from imaging.node.nextboot import NextbootDirectory
+from imaging.node.power import PowerCard
+from imaging.node.ramdisk import Inspection
+from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.steps import NodeStory
+from imaging.site.inventory import Node
+from imaging.site.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RamdiskVisit:
+    """How one node gets into its ramdisk; ``card`` is None when it is there already."""
+
+    story: NodeStory
+    node: Node
+    settings: Settings
+    nextboot: NextbootDirectory
+    card: PowerCard | None
+
+    async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
+        """Take the steps nextboot, power and boot; the console is open as long as ``consoles``.
+
+        When this returns, or raises, the link is gone: the next boot is the disk's. Raises
+        NodeError.
+        """
+        with ExitStack() as links:
+            ordered: float | None = None
+            if self.card is not None:
+                with self.story.step(Step.NEXTBOOT):
+                    links.enter_context(self.nextboot.link(self.node.control.mac, self.node.name))
+                with self.story.step(Step.POWER):
+                    ordered = await power_up(self.card)
+            with self.story.step(Step.BOOT) as detail:
+                started = trio.current_time() if ordered is None else ordered
+                search = RamdiskSearch(
+                    self.story,
+                    self.node.control.ip,
+                    self.settings,
+                    card=self.card,
+                    booted_after=ordered,
+                )
+                found = await search.reach(consoles, self.settings.boot.timeout_s)
+                detail.text = f"ramdisk up after {trio.current_time() - started:.1f} s"
+        return found
+
+    def disk_size(self, inspection: Inspection) -> int:
+        """The size of the node's disk in bytes. Raises NodeError ``no-disk``."""
+        disk = self.settings.ramdisk.disk
+        if inspection.disk_size is None:
+            raise NodeError(
+                f"{self.node.name}: there is no disk {disk} in the ramdisk",
+                reason=Reason.NO_DISK,
+                hint="is it cabled, and is [ramdisk] disk right?",
+            )
+        return inspection.disk_size

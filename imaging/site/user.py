@@ -1,0 +1,21 @@
+"""Who is at work: right without a terminal, in cron, in CI and under sudo."""
+
+import os
+import pwd
+from collections.abc import Mapping
+
+
+def login_name(environment: Mapping[str, str] | None = None, user_id: int | None = None) -> str:
+    """The login of the effective user; behind root, that of who called sudo.
+
+    Never os.getlogin(): that fails without a terminal. A user who has no name is a number.
+    """
+    environment = os.environ if environment is None else environment
+    user_id = os.geteuid() if user_id is None else user_id
+    behind_sudo = environment.get("SUDO_USER", "")
+    if user_id == 0 and behind_sudo:
+        return behind_sudo
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)
