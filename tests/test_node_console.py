@@ -13,7 +13,8 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
-from imaging.node.console import connect, open_console
+from imaging.node.connection import connect
+from imaging.node.console import open_console
 
 INETUTILS = Path("/usr/sbin/telnetd")
 

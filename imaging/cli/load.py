@@ -28,6 +28,7 @@ from imaging.cli.session import Site, run_operation
     is_flag=True,
     help="The nodes are in the ramdisk already: no reset before or after, no nextboot link.",
 )
+@click.option("--wait", is_flag=True, help="Go on until ssh answers on the new system.")
 @operation_options
 @click.pass_context
 def command(
@@ -37,6 +38,7 @@ def command(
     image: str | None,
     bandwidth: float | None,
     no_reset: bool,
+    wait: bool,
     timeout: float | None,
     quiet: bool,
     verbose: bool,
@@ -65,8 +67,11 @@ def command(
             image_name=image,
             bandwidth_mibps=bandwidth,
             reset=not no_reset,
+            wait=wait,
         )
 
+    if wait and no_reset:
+        raise click.UsageError("--wait and -n exclude each other: nothing would boot")
     options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
     context.exit(
         run_operation(

@@ -1,26 +1,79 @@
 """imaging-nodes."""
 
+import shlex
+from collections.abc import Callable, Sequence
+
 import click
 
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
-from imaging.cli.session import Site, run
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.session import CommonOptions, Site, run, run_operation
+from imaging.feedback.outcomes import RunReport
+from imaging.feedback.results import Detail, Results
 
 
 @click.command("imaging-nodes", context_settings=CONTEXT)
 @node_selection
+@click.option("--on", "power", flag_value="on", help="Only those that are on, say their cards.")
+@click.option("--off", "power", flag_value="off", help="Only those that are off.")
+@click.option("--export", is_flag=True, help="Print a line for the shell: export NODES='...'.")
+@timeout_option
 @click.pass_context
-def command(context: click.Context, node_spec: tuple[str, ...], use_all: bool) -> None:
-    """Print the nodes that a selection means, one name per line. Nothing is touched.
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    power: str | None,
+    export: bool,
+    timeout: float | None,
+) -> None:
+    """Print the nodes that a selection means, one name per line. Nothing is changed.
+
+    With --on or --off the power cards are asked; when one does not answer, its node is named on
+    standard error, and the exit code is 1.
 
     \b
     Examples:
       imaging-nodes 1-12 ~4-6
-      imaging-nodes -a ~fit04
+      eval "$(imaging-nodes -a --on --export)"
     """
+    selection = SelectionWords(node_spec, use_all)
 
-    def body(site: Site) -> int:
-        for node in SelectionWords(node_spec, use_all).nodes(site):
-            print(node.name)
-        return 0
+    def lines(names: Sequence[str]) -> list[str]:
+        return [f"export NODES={shlex.quote(' '.join(names))}"] if export else list(names)
 
-    context.exit(run("imaging-nodes", body))
+    if power is None:
+
+        def body(site: Site) -> int:
+            for line in lines([node.name for node in selection.nodes(site)]):
+                print(line)
+            return 0
+
+        context.exit(run("imaging-nodes", body))
+    else:
+        context.exit(_by_power(selection, power, timeout, lines))
+
+
+def _by_power(
+    selection: SelectionWords,
+    wanted: str,
+    timeout: float | None,
+    lines: Callable[[Sequence[str]], list[str]],
+) -> int:
+    """Print the nodes whose cards say ``wanted``, on or off; gives the exit code."""
+    from imaging.operations.power import PowerPlan, Verb, power
+    from imaging.operations.preflight import plan_power
+
+    def prepare(site: Site) -> PowerPlan:
+        return plan_power(site.settings, selection.nodes(site), Verb.STATUS)
+
+    def matching(report: RunReport) -> list[str]:
+        return lines([o.node for o in report.outcomes if o.ok and o.detail == wanted])
+
+    return run_operation(
+        "imaging-nodes",
+        CommonOptions(timeout=timeout),
+        prepare,
+        power,
+        lambda settings: settings.power.timeout_s,
+        Results(at_end=matching, detail=Detail.FAILURES),
+    )

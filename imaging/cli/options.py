@@ -48,16 +48,21 @@ def node_selection(function: F) -> F:
     return click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")(function)
 
 
+def timeout_option(function: F) -> F:
+    """Add ``-t``."""
+    return click.option(
+        "-t",
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Hard limit for the whole command.",
+    )(function)
+
+
 def operation_options(function: F) -> F:
-    """Add the options of all commands that work on nodes."""
+    """Add the options of all commands that change nodes."""
     for option in (
-        click.option(
-            "-t",
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="Hard limit for the whole command.",
-        ),
+        timeout_option,
         click.option("-q", "--quiet", is_flag=True, help="Tell failures only."),
         click.option("-v", "--verbose", is_flag=True, help="Tell every step of every node."),
         click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done."),

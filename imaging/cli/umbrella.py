@@ -7,7 +7,10 @@ import click
 import imaging
 from imaging.cli.options import CONTEXT
 
-COMMANDS = ("load", "nodes", "testbed")
+COMMANDS = ("load", "nodes", "save", "testbed", "wait")
+
+
+POWER_VERBS = ("status", "on", "off", "reset", "info")
 
 
 class Umbrella(click.Group):
@@ -15,13 +18,16 @@ class Umbrella(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, sorted."""
-        return sorted(COMMANDS)
+        return sorted((*COMMANDS, *POWER_VERBS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in POWER_VERBS:
+            found = getattr(import_module("imaging.cli.power"), cmd_name)
+        elif cmd_name in COMMANDS:
+            found = import_module(f"imaging.cli.{cmd_name}").command
+        else:
             return None
-        found = import_module(f"imaging.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
 

@@ -38,7 +38,7 @@ def answer_lines(report: RunReport) -> list[str]:
     width = max((len(outcome.node) for outcome in report.outcomes), default=0) + 1
     lines = []
     for outcome in report.outcomes:
-        answer = outcome.detail if outcome.ok else f"KO ({outcome.reason}): {outcome.message}"
+        answer = outcome.detail if outcome.ok else f"KO ({outcome.reason}: {_message(outcome)})"
         first, *others = answer.splitlines() or [""]
         lines.append(f"{outcome.node + ':':{width}} {first}".rstrip())
         lines.extend(f"{'':{width}} {other}".rstrip() for other in others)
@@ -64,8 +64,12 @@ def availability_line(outcome: NodeOutcome, what: str) -> str:
     """``fit01: ssh OK``, or ``fit01: ssh KO (reason)``; ``what`` is ssh or telnet."""
     if outcome.ok:
         return f"{outcome.node}: {what} OK"
-    message = outcome.message.removeprefix(f"{outcome.node}: ")
-    return f"{outcome.node}: {what} KO ({outcome.reason}: {message})"
+    return f"{outcome.node}: {what} KO ({outcome.reason}: {_message(outcome)})"
+
+
+def _message(outcome: NodeOutcome) -> str:
+    """What happened, where the node's name is on the line already."""
+    return outcome.message.removeprefix(f"{outcome.node}: ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ SUFFIX = ".ndz"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
+def is_image_name(name: str) -> bool:
+    """Whether an image can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """An image that is whole: the name it was asked by, its file, and what its chunks say."""

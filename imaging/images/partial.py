@@ -2,19 +2,23 @@
 
 It is locked for as long as somebody writes it, so that two saves of one name cannot meet, and
 what a dead one has left can be told from what is growing. It becomes the image in one step, when
-it is complete, and is removed otherwise. All of this is synchronous: no cancellation can come
-between.
+it is complete, and is removed otherwise: both synchronously, so that no cancellation can come
+between. What may take long is done in a thread.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from imaging.errors import InfrastructureError, Reason
 
 PARTIAL = ".partial"
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 def partial_path(image: Path) -> Path:
@@ -41,6 +45,34 @@ class PartialImage:
         self.path = partial_path(image)
         self.published = False
         self._descriptor = descriptor
+        self._busy = False
+
+    async def in_thread(self, work: Callable[[A], T], argument: A) -> T:
+        """Do work on this file in a thread, one at a time.
+
+        A file system that hangs cannot outlast the caller's scope: the thread is abandoned then,
+        and the descriptor with it, which is closed when the process ends.
+        """
+        import trio  # imaging-list looks at partial files, and does not wait for it
+
+        self._busy = True
+        result = await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)
+        self._busy = False
+        return result
+
+    async def sync(self) -> None:
+        """Have the data on the disk. Raises InfrastructureError ``store-failed``."""
+        try:
+            await self.in_thread(os.fsync, self._descriptor)
+        except OSError as error:
+            raise store_failed(f"cannot write {self.path}", error) from error
+
+    def close(self) -> None:
+        """Remove the file, unless it was published, and free its lock."""
+        if not self.published:
+            self.path.unlink(missing_ok=True)
+        if not self._busy:
+            os.close(self._descriptor)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append data. Raises InfrastructureError ``store-failed``, as when the disk is full."""
@@ -52,13 +84,12 @@ class PartialImage:
             raise store_failed(f"cannot write {self.path}", error) from error
 
     def publish(self, *, replace: bool) -> None:
-        """Make it the image, for good: on the disk, then under its name, in one step.
+        """Make it the image, in one step; ``sync`` comes before.
 
         An image of that name is replaced only when ``replace`` is set. Raises
         InfrastructureError ``store-failed``.
         """
         try:
-            os.fsync(self._descriptor)
             if replace:
                 self.path.replace(self.image)
             else:
@@ -77,16 +108,11 @@ def open_partial(image: Path) -> Iterator[PartialImage]:
     Raises InfrastructureError: ``busy`` when somebody is saving an image of that name now,
     ``store-failed`` when the directory cannot be written.
     """
-    descriptor = _locked(partial_path(image))
+    partial = PartialImage(image, _locked(partial_path(image)))
     try:
-        partial = PartialImage(image, descriptor)
-        try:
-            yield partial
-        finally:
-            if not partial.published:
-                partial.path.unlink(missing_ok=True)
+        yield partial
     finally:
-        os.close(descriptor)
+        partial.close()
 
 
 def _locked(path: Path) -> int:

@@ -7,7 +7,6 @@ ends at the edge of this file.
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +23,6 @@ from imaging.node.terminal_text import TerminalText
 
 READ_SIZE = 65536  # bytes
 OUTPUT_LIMIT = 65536  # bytes of a command's output that are kept for its result
-KEEPALIVE_S = 5  # a node whose power was cut sends no FIN; TCP notices after about 3 of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +31,6 @@ class CommandResult:
 
     status: int
     output: str
-
-
-async def connect(address: str, port: int, local_address: str = "") -> socket.socket:
-    """Open a TCP connection. Raises OSError; the caller's scope bounds it."""
-    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * KEEPALIVE_S * 1000)
-        if local_address:
-            await stream.bind((local_address, 0))
-        await stream.connect((address, port))
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        if stream.getsockname() == stream.getpeername():
-            # TCP's simultaneous open with itself: only when an ephemeral port is polled
-            raise OSError(errno.ECONNREFUSED, "connected to itself")
-        return socket.socket(fileno=stream.detach())
 
 
 async def _adopt(stream: socket.socket, protocol: Callable[[], telnetlib3.TelnetClient]) -> None:

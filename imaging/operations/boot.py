@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import trio
 
 from imaging.errors import NodeError, Reason
-from imaging.node.console import Console, connect, open_console
+from imaging.node.connection import connect, words
+from imaging.node.console import Console, open_console
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
 from imaging.operations.steps import NodeStory
@@ -125,7 +126,7 @@ class RamdiskSearch:
                 stream = await connect(self._address, settings.console.port)
         except (OSError, trio.TooSlowError) as error:
             if self._sighting.reason is Reason.NO_TELNET:
-                self._sighting.what = f"telnet: {_words(error)}"
+                self._sighting.what = f"telnet: {words(error)}"
             return None
         console = await attempt.enter_async_context(open_console(stream, self._story.node))
         try:
@@ -157,10 +158,3 @@ class RamdiskSearch:
         else:
             self._sighting = Sighting(Reason.RESET_IGNORED, f"{what}, so the reset was ignored")
         return False
-
-
-def _words(error: OSError | trio.TooSlowError) -> str:
-    """An error of a connection attempt in words."""
-    if isinstance(error, OSError):
-        return (error.strerror or str(error)).lower()
-    return "no answer"

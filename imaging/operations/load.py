@@ -7,6 +7,7 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -26,12 +27,18 @@ from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
 
+if TYPE_CHECKING:
+    from imaging.node.remote import SshLogin  # asyncssh is imported only when it is used
+
 MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk."""
+    """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk.
+
+    With a ``login``, a node is done only when ssh has run a command on its new system.
+    """
 
     nodes: tuple[Node, ...]
     image: Image
@@ -39,6 +46,7 @@ class LoadPlan:
     nextboot: NextbootDirectory
     server: ServerPlan
     reset: bool
+    login: "SshLogin | None" = None
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -124,8 +132,21 @@ class _NodeLoad:
                     console, node.control.ip, channel
                 )
         if plan.reset:
+            restarted = trio.current_time()
             with story.step(Step.RESTART):
                 await self._card.reset()
+            if plan.login is not None:
+                await self._wait_for_system(plan.login, restarted)
+
+    async def _wait_for_system(self, login: "SshLogin", restarted: float) -> None:
+        """Wait for ssh on a system that was booted by the last reset."""
+        from imaging.operations.wait import SshSearch
+
+        with self._story.step(Step.SSH) as detail:
+            address, settings = self._node.control.ip, self._plan.settings
+            search = SshSearch(self._story, address, login, settings, restarted)
+            await search.reach(settings.ssh.timeout_s)
+            detail.text = f"ssh up {trio.current_time() - restarted:.1f} s after the reset"
 
     def _check_disk(self, size: int) -> str:
         disk, needed = self._plan.settings.ramdisk.disk, self._plan.image.summary.minimum_disk_size

@@ -1,16 +1,32 @@
 """Everything that can be checked before any node is touched."""
 
 import ipaddress
+import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from imaging.errors import ConfigurationError
-from imaging.images.library import ImageLibrary
+from imaging.images.library import SUFFIX, ImageLibrary, is_image_name
 from imaging.multicast import ServerPlan, address_facing, find_command
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan
+from imaging.operations.power import PowerPlan, Verb
+from imaging.operations.save import SavePlan
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
+from imaging.site.selection import format_selection
+from imaging.site.user import login_name
+
+if TYPE_CHECKING:
+    # asyncssh takes a while to be imported: only commands that need it wait for it
+    from imaging.node.remote import SshLogin
+    from imaging.operations.wait import WaitPlan
+
+COMMENT_LIMIT = 2000  # characters
 
 
 def plan_load(
@@ -20,6 +36,7 @@ def plan_load(
     image_name: str | None,
     bandwidth_mibps: float | None,
     reset: bool,
+    wait: bool,
 ) -> LoadPlan:
     """Check the image, the tools and the nextboot directory, and plan the load.
 
@@ -42,11 +59,123 @@ def plan_load(
         ready_timeout_s=multicast.ready_timeout_s,
         attempts=multicast.attempts,
     )
+    nextboot = checked_nextboot(settings, nodes, reset=reset)
+    check_power_model(settings)
+    login = ssh_login(settings) if wait else None
+    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login)
+
+
+def plan_save(
+    settings: Settings,
+    nodes: Sequence[Node],
+    *,
+    name: str,
+    comment: str,
+    reset: bool,
+    replace: bool,
+) -> SavePlan:
+    """Check the name, its place and the nextboot directory, and plan the save of one node.
+
+    Reads the disk: call it in a thread. Raises ConfigurationError with what must be mended.
+    """
+    if len(nodes) != 1:
+        raise ConfigurationError(
+            f"imaging-save saves exactly one node, not {len(nodes)} ({format_selection(nodes)})"
+        )
+    if len(comment) > COMMENT_LIMIT:
+        raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
+    node = nodes[0]
+    image = new_image(settings.images.save_directory, name, replace=replace)
+    nextboot = checked_nextboot(settings, nodes, reset=reset)
+    check_power_model(settings)
+    return SavePlan(
+        node=node,
+        image=image,
+        settings=settings,
+        nextboot=nextboot,
+        address=settings.multicast.address or address_facing(node.control.ip),
+        user=login_name(),
+        comment=comment,
+        reset=reset,
+        replace=replace,
+    )
+
+
+def plan_wait(
+    settings: Settings,
+    nodes: Sequence[Node],
+    *,
+    telnet: bool,
+    user: str | None,
+    backoff_s: float | None,
+    uptime_below: float | None,
+) -> "WaitPlan":
+    """Read the keys to log in with, and plan the wait. Raises ConfigurationError."""
+    from imaging.operations.wait import WaitPlan
+
+    if backoff_s is not None:
+        settings = msgspec.structs.replace(
+            settings,
+            ssh=msgspec.structs.replace(settings.ssh, backoff_s=backoff_s),
+            boot=msgspec.structs.replace(settings.boot, poll_s=backoff_s),
+        )
+    login = None if telnet else ssh_login(settings, user)
+    return WaitPlan(tuple(nodes), settings, login, uptime_below)
+
+
+def plan_power(settings: Settings, nodes: Sequence[Node], verb: Verb) -> PowerPlan:
+    """Plan what the power cards are told. Raises ConfigurationError."""
+    check_power_model(settings)
+    return PowerPlan(tuple(nodes), settings, verb)
+
+
+def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":
+    """How to log in on the nodes. Raises ConfigurationError."""
+    from imaging.node.remote import prepare_login
+
+    return prepare_login(user or settings.ssh.user, settings.ssh.port, settings.ssh.key)
+
+
+def new_image(directory: Path, name: str, *, replace: bool) -> Path:
+    """The place of a new image. Raises ConfigurationError when it cannot be made there."""
+    stem = name.removesuffix(SUFFIX)
+    if not is_image_name(stem):
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of an image",
+            hint="names have letters, digits and . _ + - only",
+        )
+    if not directory.is_dir():
+        raise ConfigurationError(
+            f"the images directory {directory} does not exist", hint="see [images] in the settings"
+        )
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"no permission to make images in {directory}",
+            hint="set [images] private to a directory of yours",
+        )
+    image = directory / f"{stem}{SUFFIX}"
+    if image.is_symlink():
+        raise ConfigurationError(f"{image} is an alias of {image.readlink()}, and is kept")
+    if os.path.lexists(image) and not image.is_file():
+        raise ConfigurationError(f"{image} is there already, and is no regular file")
+    if image.exists() and not replace:
+        raise ConfigurationError(f"{image} is there already", hint="--force replaces it")
+    return image
+
+
+def checked_nextboot(
+    settings: Settings, nodes: Sequence[Node], *, reset: bool
+) -> NextbootDirectory:
+    """The nextboot directory, ready for these nodes unless they are in the ramdisk already."""
     nextboot = NextbootDirectory(settings.nextboot.directory, settings.nextboot.ramdisk)
     if reset:
         nextboot.check()
         for node in nodes:
             nextboot.refuse_foreign(node.control.mac, node.name)
+    return nextboot
+
+
+def check_power_model(settings: Settings) -> None:
+    """Raise ConfigurationError when there is no such power model."""
     if settings.power.model != "cmc":
         raise ConfigurationError(f"unknown [power] model {settings.power.model!r}", hint="cmc")
-    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset)

@@ -55,6 +55,7 @@ class PowerSettings(msgspec.Struct, frozen=True):
     attempts: Attempts = 3
     retry_delay_s: Seconds = 0.5
     settle_timeout_s: Seconds = 5.0
+    timeout_s: Seconds = 60.0
 
 
 class BootSettings(msgspec.Struct, frozen=True):
@@ -166,6 +167,7 @@ class SshSettings(msgspec.Struct, frozen=True):
     key: Path | None = None
     attempt_timeout_s: Seconds = 10.0
     backoff_s: Seconds = 0.5
+    timeout_s: Seconds = 300.0
 
 
 class WaitSettings(msgspec.Struct, frozen=True):

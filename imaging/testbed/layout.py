@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
-from imaging.site.inventory import Inventory, load_inventory
+from imaging.site.inventory import Inventory, Node, load_inventory
 
 CMC_PORT = 8080
 CONSOLE_PORT = 2323
@@ -50,6 +51,8 @@ port = {console_port}
 [ramdisk]
 disk = {disk}
 client = frisbee
+imagezip = imagezip -z1
+netcat = nc
 
 [multicast]
 server = imaging-frisbeed
@@ -59,6 +62,21 @@ bandwidth_mibps = {bandwidth}
 
 [load]
 timeout_s = 120
+
+[save]
+timeout_s = 120
+connect_timeout_s = 5
+stall_timeout_s = 10
+
+[ssh]
+user = root
+port = {ssh_port}
+key = ssh/id_ed25519
+attempt_timeout_s = 5
+backoff_s = 0.1
+
+[wait]
+timeout_s = 60
 
 [log]
 file = imaging.log
@@ -86,6 +104,10 @@ if [ "$1 $2" = "--getsize64 @DISK@" ] && [ -f "$NODE_DIRECTORY/disk.img" ]; then
 fi
 echo "blockdev: cannot open $2: No such file or directory" >&2
 exit 1
+"""
+_NETCAT = """\
+#!/bin/sh
+exec @PYTHON@ -m imaging.testbed.netcat "$@"
 """
 _ON_DISK = """\
 #!/bin/sh
@@ -188,6 +210,7 @@ def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> N
             ramdisk=RAMDISK,
             cmc_port=CMC_PORT,
             console_port=CONSOLE_PORT,
+            ssh_port=SSH_PORT,
             disk=DISK_DEVICE,
             server=server_address(network),
             bandwidth=BANDWIDTH_MIBPS,
@@ -225,7 +248,8 @@ def _make_node(layout: Layout, name: str, disk_size: int) -> None:
     if not disk.exists():
         with disk.open("wb") as stream:
             stream.truncate(disk_size)
-    scripts = {"cat": _CAT, "blockdev": _BLOCKDEV}
+    netcat = _NETCAT.replace("@PYTHON@", shlex.quote(sys.executable))
+    scripts = {"cat": _CAT, "blockdev": _BLOCKDEV, "nc": netcat}
     for command, tool in (("frisbee", "imaging-frisbee"), ("imageunzip", "imaging-imageunzip")):
         scripts[command] = _ON_DISK.replace("@TOOL@", tool)
     scripts["imagezip"] = _ON_DISK.replace("@TOOL@", "imaging-imagezip").replace(
@@ -237,14 +261,15 @@ def _make_node(layout: Layout, name: str, disk_size: int) -> None:
         path.chmod(stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
 
 
-def node_environment(layout: Layout, name: str) -> dict[str, str]:
+def node_environment(layout: Layout, node: Node) -> dict[str, str]:
     """The environment of a shell in the ramdisk of one node."""
-    home = layout.node(name)
+    home = layout.node(node.name)
     path = [home / "bin", Path(sys.executable).parent, "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     return {
         "PATH": os.pathsep.join(map(str, path)),
         "HOME": str(home),
         "NODE_DIRECTORY": str(home),
+        "NODE_ADDRESS": node.control.ip,
         "TERM": "vt100",
         "PS1": "# ",
         "LANG": "C.UTF-8",

@@ -115,7 +115,7 @@ class Machine:
             ramdisk = Ramdisk(
                 self.node.name,
                 home,
-                node_environment(self._layout, self.node.name),
+                node_environment(self._layout, self.node),
                 options.shell,
                 self._flavour,
             )

@@ -1,0 +1,77 @@
+"""imaging-status, imaging-on, imaging-off, imaging-reset and imaging-info: the power cards."""
+
+import click
+
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.session import CommonOptions, Site, run_operation
+from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
+
+ABOUT = {
+    "status": "Ask the power cards whether the selected nodes are on.",
+    "on": "Switch the selected nodes on, and see that their cards say so.",
+    "off": "Cut the power of the selected nodes, and see that their cards say so.",
+    "reset": "Reset the selected nodes, which must be on.",
+    "info": "Print what the power cards of the selected nodes say about themselves.",
+}
+HELP = """{about}
+
+All cards are asked at the same time, and there is one line per node. The exit code is 0 when all
+of them did as they were told, and 1 when any did not answer or refused.
+
+\b
+Examples:
+  imaging-{verb} 1-12 ~4
+  imaging-{verb} -a --json
+"""
+
+
+def _verb_command(verb: str) -> click.Command:
+    """The command of one verb: they differ in nothing else."""
+
+    @click.command(
+        f"imaging-{verb}",
+        context_settings=CONTEXT,
+        help=HELP.format(about=ABOUT[verb], verb=verb),
+        short_help=ABOUT[verb],
+    )
+    @node_selection
+    @timeout_option
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+    @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
+    @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
+    @click.pass_context
+    def command(
+        context: click.Context,
+        node_spec: tuple[str, ...],
+        use_all: bool,
+        timeout: float | None,
+        as_json: bool,
+        verbose: bool,
+        dry_run: bool,
+    ) -> None:
+        from imaging.operations.power import PowerPlan, Verb, power
+        from imaging.operations.preflight import plan_power
+
+        def prepare(site: Site) -> PowerPlan:
+            nodes = SelectionWords(node_spec, use_all).nodes(site)
+            return plan_power(site.settings, nodes, Verb(verb))
+
+        context.exit(
+            run_operation(
+                f"imaging-{verb}",
+                CommonOptions(timeout=timeout, verbose=verbose, dry_run=dry_run),
+                prepare,
+                power,
+                lambda settings: settings.power.timeout_s,
+                Results(at_end=answer_objects if as_json else answer_lines, detail=Detail.BAR),
+            )
+        )
+
+    return command
+
+
+status = _verb_command("status")
+on = _verb_command("on")
+off = _verb_command("off")
+reset = _verb_command("reset")
+info = _verb_command("info")

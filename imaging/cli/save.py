@@ -1,0 +1,86 @@
+"""imaging-save."""
+
+import click
+
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    common_options,
+    node_selection,
+    operation_options,
+)
+from imaging.cli.session import Site, run_operation
+from imaging.feedback.outcomes import RunReport
+from imaging.feedback.results import Results, summary_lines
+
+
+@click.command("imaging-save", context_settings=CONTEXT)
+@node_selection
+@click.option("-o", "--output", metavar="NAME", required=True, help="Name of the new image.")
+@click.option("--comment", default="", metavar="TEXT", help="Kept beside the image.")
+@click.option("--force", is_flag=True, help="Replace an image of that name, by a complete one.")
+@click.option(
+    "-n",
+    "--no-reset",
+    is_flag=True,
+    help="The node is in the ramdisk already: no reset before or after, no nextboot link.",
+)
+@operation_options
+@click.pass_context
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    output: str,
+    comment: str,
+    force: bool,
+    no_reset: bool,
+    timeout: float | None,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
+) -> None:
+    """Save the disk of one node as an image.
+
+    The node is reset into the imaging ramdisk, its disk is read there, and it is reset again. The
+    image appears under its name only when it is complete and proven; beside it NAME.json tells
+    where it comes from. The exit code is 0 when all went fine, 1 when anything failed, and 2 when
+    nothing was done because something was wrong from the start.
+
+    \b
+    Examples:
+      imaging-save -o fedora-21-ssh fit04
+      imaging-save -o fedora-21-ssh --force --comment "with my tools" 4
+    """
+    from imaging.operations.preflight import plan_save
+    from imaging.operations.save import SavePlan, save
+
+    def prepare(site: Site) -> SavePlan:
+        return plan_save(
+            site.settings,
+            SelectionWords(node_spec, use_all).nodes(site),
+            name=output,
+            comment=comment,
+            reset=not no_reset,
+            replace=force,
+        )
+
+    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    context.exit(
+        run_operation(
+            "imaging-save",
+            options,
+            prepare,
+            save,
+            lambda settings: settings.save.timeout_s,
+            Results(at_end=_result),
+        )
+    )
+
+
+def _result(report: RunReport) -> list[str]:
+    """Where the image is, or why there is none."""
+    if report.failed:
+        return summary_lines(report)
+    (outcome,) = report.outcomes
+    return [f"{report.command}: {outcome.node} saved in {report.elapsed:.1f} s: {outcome.detail}"]

@@ -1,0 +1,104 @@
+"""The system of a node behind ssh; asyncio ends at the edge of this file.
+
+Nodes get a new host key with every image, so host keys are not looked at: the testbed's control
+network is trusted. Nothing secret is sent, and nothing that comes back is believed but an exit
+status and an uptime. The user's ssh configuration does not matter, his keys and agent do.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from imaging._aio import from_aio
+from imaging.errors import ConfigurationError, ImagingError
+from imaging.node.connection import connect
+
+_UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: .*)?")
+
+
+class RemoteError(ImagingError):
+    """An attempt to use ssh failed; the next may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshLogin:
+    """How to log in on the nodes of a run: the port, and the user with his keys, read once."""
+
+    port: int
+    options: asyncssh.SSHClientConnectionOptions
+
+
+def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
+    """Read the key, or those of ``~/.ssh`` and the agent. Raises ConfigurationError."""
+    try:
+        options = asyncssh.SSHClientConnectionOptions(
+            username=user,
+            known_hosts=None,
+            config=None,
+            preferred_auth="publickey",
+            **({} if key is None else {"client_keys": [asyncssh.read_private_key(key)]}),
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"the ssh key {key} cannot be read: {error.strerror}", hint="see [ssh] key"
+        ) from error
+    except asyncssh.KeyImportError as error:
+        raise ConfigurationError(
+            f"the ssh key {key} cannot be used: {error}",
+            hint="see [ssh] key; for a key with a passphrase, use the agent",
+        ) from error
+    return SshLogin(port, options)
+
+
+class Remote:
+    """A login on a node."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
+        """Made by open_remote."""
+        self._connection = connection
+
+    async def run(self, command: str) -> tuple[int, str]:
+        """Run a command to its end; its exit status and its output. Raises RemoteError."""
+        try:
+            done = await from_aio(self._connection.run, command, check=False)
+        except (OSError, asyncssh.Error) as error:
+            raise RemoteError(_words(error)) from error
+        output = done.stdout if isinstance(done.stdout, str) else ""
+        return -1 if done.exit_status is None else done.exit_status, output
+
+    async def uptime_s(self) -> float:
+        """Seconds since the system has booted. Raises RemoteError when it does not say."""
+        status, output = await self.run("cat /proc/uptime")
+        found = _UPTIME.fullmatch(output.strip())
+        if status != 0 or found is None:
+            raise RemoteError("it does not tell its uptime")
+        return float(found[1])
+
+
+@asynccontextmanager
+async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
+    """Log in on a node; the caller's scope bounds it. Raises OSError and RemoteError."""
+    stream = await connect(address, login.port)
+    try:
+        connection = await from_aio(asyncssh.connect, sock=stream, options=login.options)
+    except (OSError, asyncssh.Error) as error:
+        stream.close()
+        raise RemoteError(_words(error)) from error
+    except BaseException:
+        stream.close()
+        raise
+    try:
+        yield Remote(connection)
+    finally:
+        # synchronous, so that no cancellation can skip it
+        connection.abort()
+
+
+def _words(error: OSError | asyncssh.Error) -> str:
+    text = error.reason if isinstance(error, asyncssh.Error) else error.strerror or str(error)
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line[:200] or type(error).__name__

@@ -1,0 +1,106 @@
+"""The power verbs: every node's card is asked at the same time, and its answer is read back."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+import trio
+
+from imaging.errors import NodeError, Reason
+from imaging.feedback.events import Emit
+from imaging.feedback.outcomes import Step
+from imaging.node.power import PowerCard, PowerState
+from imaging.node.power.cmc import open_cards
+from imaging.operations.steps import NodeStory
+from imaging.site.inventory import Node
+from imaging.site.schema import PowerSettings, Settings
+from imaging.site.selection import format_selection
+
+
+class Verb(StrEnum):
+    """What a card can be told."""
+
+    STATUS = "status"
+    ON = "on"
+    OFF = "off"
+    RESET = "reset"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPlan:
+    """Whom to tell what."""
+
+    nodes: tuple[Node, ...]
+    settings: Settings
+    verb: Verb
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The names of the nodes, in order."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
+    def summary(self) -> str:
+        """What is about to be done, in one line."""
+        return f"{self.verb}: {format_selection(self.nodes)}"
+
+    def describe(self) -> list[str]:
+        """What a dry run prints."""
+        where = [f"  {node.name}: CMC {node.cmc.ip}" for node in self.nodes]
+        return [f"would tell {self.verb} to the cards of", *where]
+
+
+async def power(plan: PowerPlan, emit: Emit) -> None:
+    """Carry out a plan; every node's answer is its outcome."""
+    async with open_cards(plan.settings.power) as card, trio.open_nursery() as nodes:
+        for node in plan.nodes:
+            story = NodeStory(node.name, emit)
+            nodes.start_soon(_tell, plan.verb, card(node), story, plan.settings.power)
+
+
+async def _tell(verb: Verb, card: PowerCard, story: NodeStory, settings: PowerSettings) -> None:
+    try:
+        with story.step(Step.POWER) as detail:
+            detail.text = answer = await _answer(verb, card, story.node, settings)
+    except NodeError as error:
+        story.finish(error)
+    else:
+        story.finish(detail=answer)
+
+
+async def _answer(verb: Verb, card: PowerCard, node: str, settings: PowerSettings) -> str:
+    match verb:
+        case Verb.STATUS:
+            return (await card.status()).value
+        case Verb.INFO:
+            return await card.info()
+        case Verb.ON:
+            await card.turn_on()
+            return await _settled(card, PowerState.ON, node, settings)
+        case Verb.OFF:
+            await card.turn_off()
+            return await _settled(card, PowerState.OFF, node, settings)
+        case Verb.RESET:
+            if await card.status() is PowerState.OFF:
+                raise NodeError(
+                    f"{node}: is off, so there is nothing to reset",
+                    reason=Reason.POWER_REFUSED,
+                    hint="imaging-on switches it on",
+                )
+            await card.reset()
+            await _settled(card, PowerState.ON, node, settings)
+            return "ok"
+
+
+async def _settled(card: PowerCard, wanted: PowerState, node: str, settings: PowerSettings) -> str:
+    """Read back what the card was told: it may take a moment to do it."""
+    with trio.move_on_after(settings.settle_timeout_s):
+        while True:
+            if await card.status() is wanted:
+                return wanted.value
+            await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+    raise NodeError(
+        f"{node}: its card said ok, but not {wanted.value} within {settings.settle_timeout_s:g} s",
+        reason=Reason.POWER_REFUSED,
+    )

@@ -1,0 +1,260 @@
+"""imaging-save: the disk of one node becomes an image.
+
+The node visits its ramdisk; there imagezip reads the disk and netcat sends what it makes to our
+collector, which proves every chunk. Complete means: each command of the node's pipe has ended
+with status 0, imagezip's own count of bytes is what arrived, and the chunks are a whole image.
+Only then does it get its name.
+"""
+
+import shlex
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import trio
+
+from imaging._aio import open_aio
+from imaging.errors import InfrastructureError, NodeError, Reason
+from imaging.feedback.events import Emit
+from imaging.feedback.outcomes import Step
+from imaging.frisbee.image import ImageSummary
+from imaging.images.collector import Collector
+from imaging.images.partial import PartialImage, open_partial, store_failed
+from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path, write_sidecar
+from imaging.node.console import Console
+from imaging.node.nextboot import NextbootDirectory
+from imaging.node.power import PowerCard
+from imaging.node.power.cmc import open_cards
+from imaging.node.ramdisk import PIPE, SaveOutput, save_script
+from imaging.operations.ramdisk import RamdiskVisit
+from imaging.operations.steps import NodeStory
+from imaging.site.inventory import Node
+from imaging.site.schema import Settings
+
+BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
+
+
+@dataclass(frozen=True, slots=True)
+class SavePlan:
+    """All that a save needs, checked; ``address`` is this host's, as the node reaches it."""
+
+    node: Node
+    image: Path
+    settings: Settings
+    nextboot: NextbootDirectory
+    address: str
+    user: str
+    comment: str
+    reset: bool
+    replace: bool
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The node's name."""
+        return (self.node.name,)
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.image.name.removesuffix(SUFFIX)
+
+    @property
+    def summary(self) -> str:
+        """What is about to be done, in one line."""
+        return f"save {self.node.name} as {self.name}: {self.image}"
+
+    def describe(self) -> list[str]:
+        """What a dry run prints."""
+        node = self.node
+        return [
+            f"would {self.summary}",
+            f"  {node.name}: {node.control.ip}, CMC {node.cmc.ip}",
+            f"collector: {self.address}",
+            f"link: {self.nextboot.place(node.control.mac)} -> {self.nextboot.ramdisk}"
+            if self.reset
+            else "link: none, the node is in the ramdisk already",
+        ]
+
+
+async def save(plan: SavePlan, emit: Emit) -> None:
+    """Carry out a plan; the node's outcome is emitted.
+
+    Raises InfrastructureError when this host cannot keep the image.
+    """
+    with open_partial(plan.image) as partial:
+        async with open_aio(), open_cards(plan.settings.power) as card:
+            story = NodeStory(plan.node.name, emit)
+            try:
+                detail = await _save_node(plan, story, card(plan.node), partial)
+            except NodeError as error:
+                story.finish(error)
+            else:
+                story.finish(detail=detail)
+
+
+async def _save_node(
+    plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage
+) -> str:
+    visit = RamdiskVisit(
+        story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
+    )
+    async with AsyncExitStack() as consoles:
+        console, inspection = await visit.begin(consoles)
+        try:
+            with story.step(Step.CHECK) as detail:
+                size = visit.disk_size(inspection)
+                detail.text = f"{plan.settings.ramdisk.disk} has {size} bytes"
+            with story.step(Step.TRANSFER) as detail:
+                summary = await _Stream(plan, story, partial, size).run(console)
+                detail.text = f"{summary.size} bytes in {summary.chunks} chunks"
+            with story.step(Step.STORE):
+                await partial.sync()
+                _publish(plan, partial, summary)
+        except (NodeError, InfrastructureError):
+            if plan.reset:
+                await _send_back(story, card)
+            raise
+    if plan.reset:
+        with story.step(Step.RESTART):
+            await card.reset()
+    return f"{plan.image}, {summary.size} bytes, sha256 {summary.sha256}"
+
+
+async def _send_back(story: NodeStory, card: PowerCard) -> None:
+    """After a failure: the node's disk is as it was, so the node may go on with it."""
+    try:
+        await card.reset()
+        story.notice("its disk was only read: it was reset to boot from it again")
+    except NodeError as error:
+        story.notice(f"it was left in the ramdisk: {error}")
+
+
+def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> None:
+    """Give the image its name and its sidecar. Synchronous, so that it is whole or not at all."""
+    assert summary.sha256 is not None
+    sidecar = Sidecar(
+        name=plan.name,
+        node=plan.node.name,
+        user=plan.user,
+        date=datetime.fromtimestamp(int(time.time()), UTC),
+        comment=plan.comment,
+        size=summary.size,
+        covered_bytes=summary.covered_bytes,
+        data_bytes=summary.data_bytes,
+        minimum_disk_size=summary.minimum_disk_size,
+        sha256=summary.sha256,
+    )
+    try:
+        if plan.replace:
+            # a crash between the two leaves an image that nothing is known of, not a wrong word
+            sidecar_path(plan.image).unlink(missing_ok=True)
+        partial.publish(replace=plan.replace)
+        write_sidecar(plan.image, sidecar)
+    except OSError as error:
+        raise store_failed(f"cannot write {sidecar_path(plan.image)}", error) from error
+
+
+class _Stream:
+    """The image's way from the node's disk to our partial file."""
+
+    def __init__(
+        self, plan: SavePlan, story: NodeStory, partial: PartialImage, disk_size: int
+    ) -> None:
+        self._plan = plan
+        self._story = story
+        self._disk_size = disk_size
+        self._output = SaveOutput()
+        self._patience = trio.CancelScope()
+        node = plan.node
+        self._collector = Collector(partial, node.name, node.control.ip, self._advance)
+
+    async def run(self, console: Console) -> ImageSummary:
+        """Save the disk; what arrived is complete. Raises NodeError or InfrastructureError."""
+        failure: NodeError | InfrastructureError | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                port: int = await nursery.start(self._collector.run, self._plan.address)
+                await self._send(console, port)
+            except (NodeError, InfrastructureError) as error:
+                failure = error  # bare, not in the group that a nursery makes
+            nursery.cancel_scope.cancel(reason="the stream is over")
+        if self._collector.failure is not None:
+            raise self._collector.failure
+        if failure is not None:
+            raise failure
+        return self._verify()
+
+    async def _send(self, console: Console, port: int) -> None:
+        """Have the node send its disk; returns when both ends are through with it."""
+        ramdisk = self._plan.settings.ramdisk
+        script = save_script(
+            shlex.split(ramdisk.imagezip),
+            shlex.split(ramdisk.netcat),
+            ramdisk.netcat_flavour,
+            disk=ramdisk.disk,
+            address=self._plan.address,
+            port=port,
+        )
+        connect_timeout = self._plan.settings.save.connect_timeout_s
+        self._patience.deadline = trio.current_time() + connect_timeout
+        with self._patience:
+            await console.run(script, on_output=self._take)
+            if self._collector.connected:
+                await self._collector.finished.wait()
+            return
+        raise self._stalled()
+
+    def _take(self, output: bytes) -> None:
+        self._output.feed(output.decode("utf-8", "replace"))
+
+    def _advance(self) -> None:
+        """Something new has happened on the way: patience begins anew."""
+        if self._collector.failure is not None:
+            self._patience.cancel(reason="the image cannot be kept")
+            return
+        stall = self._plan.settings.save.stall_timeout_s
+        self._patience.deadline = trio.current_time() + stall
+        fraction = min(1.0, self._collector.covered_bytes / self._disk_size)
+        self._story.progress(fraction, self._collector.received)
+
+    def _stalled(self) -> NodeError:
+        save, output, collector = self._plan.settings.save, self._output, self._collector
+        hint: str | None = None
+        if not collector.connected:
+            what = f"its netcat did not connect within {save.connect_timeout_s:g} s"
+            hint = f"can the node reach {self._plan.address}, and is [ramdisk] netcat right?"
+        else:
+            what = f"nothing new for {save.stall_timeout_s:g} s after {collector.received} bytes"
+            if "imagezip" in output.statuses:
+                hint = "imagezip has ended: is [ramdisk] netcat_flavour right?"
+        return self._failed(what, Reason.STALLED, hint)
+
+    def _verify(self) -> ImageSummary:
+        """What was received, when it is proven to be all that was sent."""
+        output, received = self._output, self._collector.received
+        imagezip, netcat = (output.statuses.get(name) for name in PIPE)
+        if imagezip not in (0, BROKEN_PIPE):
+            raise self._failed(f"imagezip {_end(imagezip)}", Reason.IMAGEZIP_FAILED)
+        if netcat != 0 or imagezip == BROKEN_PIPE:
+            early = " before all was sent" if imagezip else ""
+            raise self._failed(f"netcat {_end(netcat)}{early}", Reason.IMAGEZIP_FAILED)
+        if output.size is None:
+            raise self._failed("imagezip did not say the image's size", Reason.IMAGEZIP_FAILED)
+        if output.size != received:
+            raise self._failed(
+                f"{received} of the {output.size} bytes arrived", Reason.INCOMPLETE_IMAGE
+            )
+        summary = self._collector.summary()
+        self._story.progress(1.0, received)
+        return summary
+
+    def _failed(self, what: str, reason: Reason, hint: str | None = None) -> NodeError:
+        words = f": {self._output.last_words}" if self._output.last_words else ""
+        return NodeError(f"{self._story.node}: {what}{words}", reason=reason, hint=hint)
+
+
+def _end(status: int | None) -> str:
+    """How a command of the pipe ended."""
+    return "never ran" if status is None else f"ended with status {status}"
