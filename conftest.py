@@ -25,9 +25,9 @@ def running_testbed(directory: Path, home: Path, *options: str) -> Iterator[Comm
 
 @pytest.fixture(scope="session")
 def shared_testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    """Three quick nodes with small disks, and both kinds of telnetd."""
+    """Five quick nodes with small disks, and both kinds of telnetd."""
     home = tmp_path_factory.mktemp("home")
-    options = ["-n3", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3", "--telnetd=mixed"]
+    options = ["-n5", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3", "--telnetd=mixed"]
     with running_testbed(tmp_path_factory.mktemp("testbed"), home, *options) as commands:
         yield commands
 

@@ -59,7 +59,7 @@ PIPE = ("imagezip", "netcat")
 WORDS_KEPT = 3  # lines
 LINE_LIMIT = 4096  # bytes; what is longer is cut
 
-_STATUS = re.compile(r"pipe (imagezip|netcat) ([0-9]{1,3})")
+_STATUS = re.compile(r"pipe (imagezip|netcat) ([0-9]{1,3})\.")
 _SIZE = re.compile(r"Image size: ([0-9]{1,18}) bytes")
 _SMALL_TALK = re.compile(
     r"[0-9]+ input \([0-9]+ compressed\) bytes|[0-9.]+MB/second|Finished in|  Slice \d+ is unused|"
@@ -83,7 +83,7 @@ def save_script(
     """
     sender = [*netcat, *NETCAT_OPTIONS[flavour], address, str(port)]
     stages = [
-        f"{{ {shlex.join(command)}; printf '\\npipe %s %d\\n' {name} \"$?\" >&3; }}"
+        f"{{ {shlex.join(command)}; printf '\\npipe %s %d.\\n' {name} \"$?\" >&3; }}"
         for name, command in zip(PIPE, ([*imagezip, disk, "-"], sender), strict=True)
     ]
     # netcat's own output, if any, belongs to the console too
@@ -114,7 +114,8 @@ class SaveOutput:
         """Take the next piece of output."""
         *lines, rest = (self._line + text.replace("\0", "").replace("\r", "\n")).split("\n")
         self._line = rest[-LINE_LIMIT:]
-        for line in lines:
+        # the console holds back a newline until it knows what follows, so look at the rest too
+        for line in [*lines, self._line] if _STATUS.fullmatch(self._line) else lines:
             if found := _STATUS.fullmatch(line):
                 self.statuses[found[1]] = int(found[2])
             elif found := _SIZE.fullmatch(line):

@@ -1,0 +1,369 @@
+"""imaging-save as its users meet it: the installed command against a running virtual testbed."""
+
+import getpass
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Commands, processes_of, sha256, wait_for
+
+pytestmark = pytest.mark.e2e
+
+IMAGEZIP = "imagezip = imagezip -z1"
+NETCAT = "netcat = nc\n"
+
+
+@pytest.fixture
+def images(testbed: Commands) -> Iterator[Path]:
+    """The images directory; what a test has put there is gone afterwards."""
+    folder = testbed.directory / "images"
+    before = set(folder.iterdir())
+    yield folder
+    for entry in set(folder.iterdir()) - before:
+        entry.unlink()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded(shared_testbed: Commands) -> None:
+    """Node 1 has a disk worth saving."""
+    done = shared_testbed.run("imaging-load", "-i", "sample", "1")
+    assert done.returncode == 0, done.stderr
+
+
+def names(images: Path) -> list[str]:
+    return sorted(entry.name for entry in images.iterdir())
+
+
+def covered(disk: Path, size: int) -> str:
+    """The sha256 of the beginning of a disk."""
+    with disk.open("rb") as stream:
+        return hashlib.sha256(stream.read(size)).hexdigest()
+
+
+def test_a_saved_image_loads_onto_other_nodes_with_identical_content(
+    testbed: Commands, images: Path
+) -> None:
+    with testbed.disk("fit01").open("r+b") as disk:
+        disk.seek(5 * 1024 * 1024 + 77)
+        disk.write(os.urandom(300_000))
+    saved = testbed.run("imaging-save", "-o", "mine", "--comment", "it's $(mine)", "fit01")
+    assert saved.returncode == 0, saved.stderr
+    assert "fit01 saved in " in saved.stdout
+    assert testbed.links() == []
+    image = images / "mine.ndz"
+    told = json.loads((images / "mine.json").read_text())
+    assert told["sha256"] == sha256(image)
+    assert told["size"] == image.stat().st_size
+    assert (told["node"], told["user"]) == ("fit01", getpass.getuser())
+    assert (told["comment"], told["format_version"]) == ("it's $(mine)", 1)
+    assert told["date"].endswith("Z")
+    loaded = testbed.run("imaging-load", "-i", "mine", "2-5")
+    assert loaded.returncode == 0, loaded.stderr
+    expected = covered(testbed.disk("fit01"), told["covered_bytes"])
+    for name in ("fit02", "fit03", "fit04", "fit05"):
+        assert covered(testbed.disk(name), told["covered_bytes"]) == expected, name
+
+
+def test_the_node_boots_from_its_disk_again(testbed: Commands, images: Path) -> None:
+    assert testbed.run("imaging-save", "-o", "again", "1").returncode == 0
+    wait_for(lambda: testbed.states()["fit01"] == "system")
+
+
+def test_progress_is_that_of_the_disk(testbed: Commands, images: Path) -> None:
+    # 24 MiB of a disk of 48 have content, in 10 chunks; the last 4 are late
+    late = "sh -c 'imagezip \"$@\" | (head -c 6291456; sleep 0.5; cat)' -"
+    with testbed.setting(IMAGEZIP, f"imagezip = {late} -z1"):
+        done = testbed.run("imaging-save", "-o", "progress", "1")
+    assert done.returncode == 0, done.stdout
+    told = [line.split(" ", 1)[1] for line in done.stderr.splitlines()]
+    assert any(re.match(r"transfer: 20 %, \d+\.\d MiB/s, \d+ s left$", line) for line in told)
+    assert "transfer: 100 %" in told
+
+
+def test_without_reset_the_node_stays_in_the_ramdisk(testbed: Commands, images: Path) -> None:
+    testbed.boot_ramdisk("fit01")
+    before = testbed.card_requests()
+    done = testbed.run("imaging-save", "-n", "-q", "-o", "still", "fit01")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert testbed.card_requests() == before
+    assert testbed.states()["fit01"] == "ramdisk"
+    assert names(images)[-2:] == ["still.json", "still.ndz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "new", "1-2"], "exactly one node, not 2 (fit01 fit02)"),
+        (["-o", "new"], "no node selected"),
+        (["-o", "new", "99"], "'99' is not a node"),
+        (["1"], "--output"),
+        (["-o", "sample", "1"], "is there already (--force replaces it)"),
+        (["-o", "sample.ndz", "1"], "is there already"),
+        (["-o", "my image", "1"], "cannot be the name of an image"),
+        (["-o", "../escape", "1"], "cannot be the name of an image"),
+        (["-o", "$(touch x)", "1"], "cannot be the name of an image"),
+        (["-o", ".hidden", "1"], "cannot be the name of an image"),
+        (["-o", "alias", "--force", "1"], "is an alias of sample.ndz, and is kept"),
+        (["-o", "folder", "--force", "1"], "is no regular file"),
+        (["-o", "new", "--comment", "x" * 2001, "1"], "longer than 2000"),
+        (["-o", "new", "-t", "-1", "1"], "-t"),
+    ],
+)
+def test_bad_input_is_refused_before_the_node_is_touched(
+    testbed: Commands, images: Path, arguments: list[str], words: str
+) -> None:
+    (images / "alias.ndz").symlink_to("sample.ndz")
+    (images / "folder.ndz").mkdir()
+    before, requests = names(images), testbed.requests()
+    done = testbed.run("imaging-save", *arguments)
+    (images / "folder.ndz").rmdir()
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert testbed.requests() == requests
+    assert names(images) == [name for name in before if name != "folder.ndz"]
+
+
+def test_a_dry_run_touches_nothing(testbed: Commands, images: Path) -> None:
+    before, requests = names(images), testbed.requests()
+    done = testbed.run("imaging-save", "--dry-run", "-o", "new", "1")
+    assert done.returncode == 0
+    assert "would save fit01 as new" in done.stdout
+    assert (names(images), testbed.requests()) == (before, requests)
+
+
+def test_a_directory_that_is_not_there_is_told(testbed: Commands) -> None:
+    with testbed.setting("directory = images", "directory = images\nprivate = nowhere"):
+        done = testbed.run("imaging-save", "-o", "new", "1")
+    assert done.returncode == 2
+    assert "nowhere does not exist" in done.stderr
+
+
+def test_a_private_directory_gets_the_image(testbed: Commands, images: Path) -> None:
+    private = testbed.directory / "private"
+    private.mkdir()
+    with testbed.setting("directory = images", "directory = images\nprivate = private"):
+        done = testbed.run("imaging-save", "-o", "new", "1")
+    assert done.returncode == 0, done.stderr
+    assert names(private) == ["new.json", "new.ndz"]
+    assert "new.ndz" not in names(images)
+
+
+SENDS = 'sh -c \'cat "{image}"{filter}; echo "Image size: {size} bytes" >&2{end}\''
+
+
+def sending(image: Path, *, through: str = "", size: int | None = None, end: str = "") -> str:
+    """An imagezip that sends a file of ours, through a filter, and says what it likes."""
+    size = image.stat().st_size if size is None else size
+    return "imagezip = " + SENDS.format(image=image, filter=through, size=size, end=end)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "words"),
+    [
+        ("fails at once", "imagezip-failed", "imagezip ended with status 3: some last words"),
+        ("fails midway", "imagezip-failed", "imagezip ended with status 1: reading input file"),
+        ("is missing", "imagezip-failed", "no-such-tool"),
+        ("is cut within a chunk", "incomplete-image", "the stream ended after 451424 of"),
+        ("loses a chunk", "incomplete-image", "9437184 of the 10485760 bytes arrived"),
+        ("is damaged", "incomplete-image", "inflate failed"),
+        ("is garbage", "incomplete-image", "Bad Magic Number"),
+        ("says no size", "imagezip-failed", "did not say the image's size"),
+        ("is empty", "incomplete-image", "the image is empty"),
+    ],
+)
+def test_a_save_that_is_not_whole_leaves_nothing(
+    testbed: Commands, images: Path, kind: str, reason: str, words: str
+) -> None:
+    sample = images / "sample.ndz"
+    settings = {
+        "fails at once": "imagezip = sh -c 'echo some last words >&2; exit 3'",
+        "fails midway": sending(
+            sample,
+            through=" | head -c 3000000",
+            end='; echo "reading input file: Input/output error" >&2; exit 1',
+        ),
+        "is missing": "imagezip = no-such-tool",
+        "is cut within a chunk": sending(sample, through=" | head -c 1500000", size=1500000),
+        "loses a chunk": sending(sample, through=" | head -c 9437184"),
+        "is damaged": sending(
+            sample,
+            through=" | (dd bs=1 count=20000; head -c 16 /dev/urandom; dd bs=1 skip=16 "
+            "count=100000; cat) 2>/dev/null",
+        ),
+        "is garbage": sending(sample, through=' | tr "\\000-\\377" "\\001-\\377\\000"'),
+        "says no size": f"imagezip = sh -c 'cat \"{sample}\"'",
+        "is empty": sending(sample, through=" | head -c 0", size=0),
+    }
+    before = names(images)
+    with testbed.setting(IMAGEZIP, settings[kind]):
+        done = testbed.run("imaging-save", "-o", "broken", "1")
+    assert done.returncode == 1
+    assert f"fit01: FAILED at transfer ({reason})" in done.stdout
+    assert words in done.stdout
+    assert names(images) == before
+    assert testbed.links() == []
+    wait_for(lambda: testbed.states()["fit01"] == "system")
+
+
+def test_an_image_is_replaced_only_by_a_complete_one(testbed: Commands, images: Path) -> None:
+    assert testbed.run("imaging-save", "-o", "kept", "1").returncode == 0
+    before = (images / "kept.ndz").read_bytes(), (images / "kept.json").read_bytes()
+    with testbed.setting(IMAGEZIP, "imagezip = false"):
+        failed = testbed.run("imaging-save", "--force", "-o", "kept", "1")
+    assert failed.returncode == 1
+    assert before == ((images / "kept.ndz").read_bytes(), (images / "kept.json").read_bytes())
+    replaced = testbed.run("imaging-save", "--force", "--comment", "new", "-o", "kept", "1")
+    assert replaced.returncode == 0, replaced.stdout
+    assert json.loads((images / "kept.json").read_text())["comment"] == "new"
+
+
+def test_openbsds_netcat_works_too(testbed: Commands, images: Path) -> None:
+    flavour = "netcat = nc --flavour=openbsd\nnetcat_flavour = openbsd\n"
+    with testbed.setting(NETCAT, flavour):
+        done = testbed.run("imaging-save", "-o", "openbsd", "1")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("netcat", "words"),
+    [
+        # openbsd's without -N waits for the other side when its input has ended
+        ("nc --flavour=openbsd", "imagezip has ended: is [ramdisk] netcat_flavour right?"),
+        ("sh -c 'exec sleep 60'", "its netcat did not connect within 1 s"),
+        ("sh -c 'exec nc \"$@\" < /dev/zero | sleep 60' -", ""),
+    ],
+)
+def test_a_netcat_that_hangs_is_told_as_stalled(
+    testbed: Commands, images: Path, netcat: str, words: str
+) -> None:
+    before = names(images)
+    with (
+        testbed.setting(NETCAT, f"netcat = {netcat}\n"),
+        testbed.setting("connect_timeout_s = 5", "connect_timeout_s = 1"),
+        testbed.setting("stall_timeout_s = 10", "stall_timeout_s = 1"),
+    ):
+        done, elapsed = testbed.timed("imaging-save", "-o", "stalled", "1")
+    assert done.returncode == 1
+    if words:
+        assert "fit01: FAILED at transfer (stalled)" in done.stdout
+    assert words in done.stdout
+    assert elapsed < 10
+    assert names(images) == before
+
+
+def test_a_netcat_that_ends_early_is_told(testbed: Commands, images: Path) -> None:
+    with testbed.setting(NETCAT, "netcat = sh -c 'echo cannot connect >&2; exit 1'\n"):
+        done = testbed.run("imaging-save", "-o", "early", "1")
+    assert done.returncode == 1
+    assert "(imagezip-failed): fit01: netcat ended with status 1" in done.stdout
+    assert "cannot connect" in done.stdout
+
+
+def test_a_file_system_that_is_full_is_told(testbed: Commands, images: Path) -> None:
+    # the limit on a file's size stands for the limit of the disk: both come from write(2)
+    before = names(images)
+    done = testbed.run("sh", "-c", "ulimit -f 4000; exec imaging-save -o full 1")
+    assert done.returncode == 1
+    assert "(store-failed): cannot write " in done.stdout
+    assert "File too large" in done.stdout
+    assert names(images) == before
+    assert testbed.links() == []
+    wait_for(lambda: testbed.states()["fit01"] == "system")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_disk_that_is_full_is_told(testbed: Commands, images: Path) -> None:
+    small = testbed.directory / "small"
+    small.mkdir()
+    mounted = testbed.run("mount", "-t", "tmpfs", "-o", "size=2m", "none", small)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    try:
+        with testbed.setting("directory = images", "directory = images\nprivate = small"):
+            done = testbed.run("imaging-save", "-o", "full", "1")
+        assert done.returncode == 1
+        assert "(store-failed): cannot write " in done.stdout
+        assert "No space left on device" in done.stdout
+        assert names(small) == []
+    finally:
+        assert testbed.run("umount", small).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_middle_leaves_nothing(
+    testbed: Commands, images: Path, number: signal.Signals
+) -> None:
+    before = names(images)
+    stuck = sending(images / "sample.ndz", through=" | (head -c 3000000; exec sleep 60)")
+    with testbed.setting(IMAGEZIP, stuck):
+        process = testbed.start("imaging-save", "-o", "stuck", "1")
+        partial = images / ".stuck.ndz.partial"
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0)
+        process.send_signal(number)
+        stopped = time.monotonic()
+        out, _ = process.communicate(timeout=10)
+    assert time.monotonic() - stopped < 1
+    assert process.returncode == 1
+    assert f"(interrupted): interrupted by {number.name}" in out
+    assert names(images) == before
+    assert testbed.links() == []
+
+
+def test_the_timeout_is_hard(testbed: Commands, images: Path) -> None:
+    before = names(images)
+    with testbed.setting(IMAGEZIP, "imagezip = sh -c 'exec sleep 60'"):
+        done, elapsed = testbed.timed("imaging-save", "-t", "2", "-o", "late", "1")
+    assert done.returncode == 1
+    assert 1.5 <= elapsed <= 3
+    assert "fit01: FAILED at transfer (timeout)" in done.stdout
+    assert names(images) == before
+    assert processes_of("imaging-save", testbed.directory) == []
+
+
+def test_a_second_save_of_the_same_name_is_told_that_it_is_busy(
+    testbed: Commands, images: Path
+) -> None:
+    stuck = sending(images / "sample.ndz", through=" | (head -c 3000000; exec sleep 60)")
+    with ExitStack() as stack:
+        stack.enter_context(testbed.setting(IMAGEZIP, stuck))
+        first = stack.enter_context(testbed.start("imaging-save", "-o", "same", "1"))
+        stack.callback(first.terminate)
+        partial = images / ".same.ndz.partial"
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0)
+        requests = testbed.card_requests()
+        second = testbed.run("imaging-save", "-o", "same", "2")
+        assert second.returncode == 1
+        assert "fit02: FAILED (busy): somebody is saving same.ndz now" in second.stdout
+        assert testbed.card_requests() == requests
+    assert names(images).count(".same.ndz.partial") == 0
+
+
+def test_what_a_killed_save_has_left_does_not_disturb_the_next(
+    testbed: Commands, images: Path
+) -> None:
+    left = images / ".new.ndz.partial"
+    left.write_bytes(b"left by somebody who is dead" * 100_000)
+    assert testbed.run("imaging-save", "-o", "new", "1").returncode == 0
+    assert not left.exists()
+    assert sha256(images / "new.ndz") == json.loads((images / "new.json").read_text())["sha256"]
+
+
+def test_the_settings_own_words_are_quoted_for_the_nodes_shell(
+    testbed: Commands, images: Path
+) -> None:
+    trap = testbed.directory / "touched"
+    words = shlex.quote(f"$(touch {trap});`touch {trap}`")
+    with testbed.setting(IMAGEZIP, f"imagezip = echo {words}"):
+        done = testbed.run("imaging-save", "-o", "quoted", "1")
+    assert done.returncode == 1
+    assert not trap.exists()
