@@ -1,5 +1,6 @@
 """Fixtures for all tests: a running virtual testbed."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Commands
+
+
+def pytest_configure() -> None:
+    """As a background job, the tests ignore Ctrl-C, and so would the commands that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -33,7 +40,11 @@ def shared_testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command
 
 
 @pytest.fixture
-def testbed(shared_testbed: Commands) -> Commands:
-    """The shared testbed, whose nextboot directory must be clean before and is checked after."""
-    assert shared_testbed.links() == []
-    return shared_testbed
+def testbed(shared_testbed: Commands) -> Iterator[Commands]:
+    """The shared testbed, in whose nextboot directory no test leaves anything."""
+    yield shared_testbed
+    shared_testbed.end_all()
+    left = shared_testbed.links()
+    for name in left:
+        (shared_testbed.directory / "tftpboot/pxelinux.cfg" / name).unlink()
+    assert left == []

@@ -5,11 +5,15 @@ The loop must be the outermost thing of a run, so that no task outlives it.
 
 import asyncio
 import logging
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
-import trio_asyncio
+with warnings.catch_warnings():
+    # of its own making, on Python 3.12 and 3.13; a user with -W default has no use for it
+    warnings.filterwarnings("ignore", "'AbstractChildWatcher' is deprecated", DeprecationWarning)
+    import trio_asyncio
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -79,6 +79,7 @@ class Commands:
         """``directory`` is that of a testbed that runs, or is about to."""
         self.directory = directory
         self.environment = user_environment(home)
+        self._started: list[subprocess.Popen[str]] = []
         self._expected: dict[tuple[str, int], str] = {}
 
     def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -92,8 +93,8 @@ class Commands:
         return done, time.monotonic() - started
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Start a command, with its output in pipes."""
-        return subprocess.Popen(
+        """Start a command, with its output in pipes; a test that fails does not leave it."""
+        process = subprocess.Popen(
             words,
             cwd=self.directory,
             env=self.environment,
@@ -102,6 +103,15 @@ class Commands:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """End the commands that a test has started and left."""
+        for process in self._started:
+            with process:
+                process.terminate()
+        self._started.clear()
 
     def disk(self, name: str) -> Path:
         """A node's disk."""

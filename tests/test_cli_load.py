@@ -78,6 +78,8 @@ def test_without_reset_a_node_in_the_ramdisk_is_loaded_and_stays_there(testbed: 
         (["-i", "bad;name", "1"], "cannot be the name of an image"),
         (["-i", "truncated", "1"], "truncated.ndz"),
         (["-i", "malformed", "1"], "malformed.ndz"),
+        (["-i", "", "1"], "cannot be the name of an image"),
+        (["-i", "sample", "--wait", "-n", "1"], "exclude"),
         (["-i", "sample", "99"], "99"),
         (["-i", "sample", "3-1"], "3-1"),
         (["sample"], "'sample' is not a node. Did you mean -i sample?"),
@@ -236,6 +238,26 @@ def test_a_signal_removes_the_links_and_names_the_nodes(
     assert f"(interrupted): interrupted by {number.name}" in out
     assert testbed.links() == []
     assert processes_of("imaging-frisbeed", testbed.directory) == []
+
+
+def test_closed_streams_are_no_error(testbed: Commands) -> None:
+    done = testbed.run("sh", "-c", "imaging-load -i sample 1 2>&- >&-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_with_wait_a_node_is_done_when_ssh_answers_on_its_new_system(testbed: Commands) -> None:
+    done = testbed.run("imaging-load", "--wait", "-v", "-i", "sample", "1-2")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"fit01: ssh done in .*: ssh up \d+\.\d s after the reset", done.stderr)
+    assert testbed.states()["fit01"] == testbed.states()["fit02"] == "system"
+
+
+def test_with_wait_a_system_that_never_answers_is_told(testbed: Commands) -> None:
+    with testbed.setting("port = 2222", "port = 2223\ntimeout_s = 1"):
+        done = testbed.run("imaging-load", "--wait", "-i", "sample", "1")
+    assert done.returncode == 1
+    assert "fit01: FAILED at ssh (no-ssh): fit01: no ssh at 127." in done.stdout
+    assert "connection refused" in done.stdout
 
 
 def test_the_umbrella_runs_the_same_command(testbed: Commands) -> None:

@@ -79,9 +79,9 @@ def test_a_signal_ends_it_and_all_that_ran_on_its_nodes(
     process.send_signal(number)
     process.communicate(timeout=10)
     assert process.returncode == 0
-    load.kill()
-    load.communicate()
-    wait_for(lambda: processes_of("imaging-frisbee ", bed.directory) == [])
+    load.terminate()
+    load.communicate(timeout=10)
+    wait_for(lambda: processes_of("imaging-frisbee", bed.directory) == [])
 
 
 def test_a_second_start_keeps_disks_images_and_addresses(commands: Commands) -> None:
@@ -152,3 +152,29 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     story = done.stdout.splitlines()[-5:]
     assert story[-1] == "2 of 2 disks are identical to the image's content (sha256)"
     assert not list(tmp_path.glob("imaging-demo-*"))
+
+
+def test_a_directory_that_others_may_write_is_refused(commands: Commands) -> None:
+    bed = commands.directory / "bed"
+    bed.mkdir()
+    bed.chmod(0o777)
+    for options in ([], ["--background"]):
+        done = commands.run("imaging-testbed", "up", "bed", *QUICK, *options)
+        assert done.returncode == 2
+        assert "others may write it" in done.stderr
+    assert list(bed.iterdir()) == []
+
+
+def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [BIN / "imaging-testbed", "demo", "-n", "2"],
+        cwd=tmp_path,
+        env={**user_environment(tmp_path), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: processes_of("imaging-frisbeed", tmp_path) != [], limit_s=60)
+    demo.terminate()
+    assert demo.wait(timeout=20) == 128 + signal.SIGTERM
+    wait_for(lambda: processes_of("", tmp_path) == [])
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -183,3 +184,37 @@ def test_the_owner_of_the_key_gets_a_few_commands_by_ssh(testbed: Commands) -> N
     assert told.returncode == 127
     testbed.order(NODE, "off")
     wait_for(lambda: not ssh_answers(testbed))
+
+
+def reset_connection(address: str, port: int, data: bytes = b"") -> None:
+    """Connect, send, and reset the connection instead of closing it."""
+    with socket.create_connection((address, port), timeout=5) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.sendall(data)
+
+
+def test_connections_that_are_reset_harm_nobody(testbed: Commands) -> None:
+    testbed.boot_ramdisk(NODE)
+    control, card = (testbed.interface(NODE, kind)["ip"] for kind in ("control", "cmc"))
+    for _ in range(30):
+        reset_connection(card, 8080)
+        reset_connection(card, 8080, b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        reset_connection(control, 2323)
+        reset_connection(control, 2323, b"yes x | head -c 300000\n")
+    with socket.create_connection((control, 2323), timeout=5) as noisy:
+        noisy.sendall(b"yes x | head -c 3000000\n")
+        wait_for(lambda: len(noisy.recv(65536)) > 1000)
+        noisy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert testbed.order(NODE, "status") == "on"
+    assert testbed.states()[NODE] == "ramdisk"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+def test_a_card_takes_get_only_and_survives_the_rest(testbed: Commands, method: str) -> None:
+    address = testbed.interface(NODE, "cmc")["ip"]
+    request = urllib.request.Request(f"http://{address}:8080/off", method=method)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=5)
+    assert caught.value.code == 405
+    caught.value.close()
+    assert testbed.order(NODE, "status") == "on"

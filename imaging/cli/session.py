@@ -75,6 +75,9 @@ P = TypeVar("P", bound=Plan)
 
 def reporting(command: str, body: Callable[[], int]) -> int:
     """Run a command's body, and tell its foreseeable errors in one line each."""
+    if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
+        nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     try:
         return body()
     except ImagingError as error:

@@ -17,7 +17,7 @@ import click
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import reporting
 from imaging.errors import ConfigurationError, ImagingError
-from imaging.testbed.layout import Layout, find_shell
+from imaging.testbed.layout import Layout, find_shell, make_directory
 
 STOP_LIMIT_S = 10.0
 MEBIBYTE = 1024 * 1024
@@ -99,7 +99,7 @@ def up(
             machines=MachineOptions(ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i")),
         )
         layout = Layout(directory.absolute())
-        layout.directory.mkdir(parents=True, exist_ok=True)
+        make_directory(layout)
         logging.basicConfig(
             filename=layout.log_file, level=logging.WARNING, format="%(asctime)s %(message)s"
         )
@@ -192,22 +192,27 @@ def _temporary_directory() -> Iterator[Path]:
 
 def _start_in_background(directory: Path, *options: str) -> None:
     """Run ``up`` in a session of its own; returns when it is ready. Raises ImagingError."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "imaging", "testbed", "up", *options, "--", str(directory)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    )
+    layout = Layout(directory)
+    make_directory(layout)
+    # its own words, and the traceback of a bug, are kept: nobody is at the other end of a pipe
+    with layout.words_file.open("w") as words:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imaging", "testbed", "up", *options, "--", str(directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            start_new_session=True,
+            text=True,
+        )
     assert process.stdout is not None
     with process.stdout:
-        first = process.stdout.readline().strip()
-    if not first.startswith("testbed ready"):
+        ready = process.stdout.readline().strip()
+    if not ready:
         process.kill()
         process.wait()
-        raise ImagingError(first.removeprefix("imaging-testbed: ") or "the testbed did not start")
-    print(first, flush=True)
+        lines = layout.words_file.read_text().strip().splitlines() or ["it said nothing"]
+        raise ImagingError(lines[-1].removeprefix("imaging-testbed: "))
+    print(ready, flush=True)
 
 
 def _stop(layout: Layout) -> None:

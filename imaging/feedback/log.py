@@ -28,7 +28,7 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
         case RunStarted():
             return logging.INFO, "-", event.summary
         case StepStarted():
-            return logging.DEBUG, event.node, f"{event.step} started"
+            return logging.INFO, event.node, f"{event.step} started"
         case StepDone():
             detail = f": {event.detail}" if event.detail else ""
             return logging.INFO, event.node, f"{event.step} done in {event.duration:.3f} s{detail}"

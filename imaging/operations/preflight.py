@@ -42,8 +42,8 @@ def plan_load(
 
     Reads the disk: call it in a thread. Raises ConfigurationError with what must be mended.
     """
-    name = image_name or settings.images.default
-    if not name:
+    name = settings.images.default if image_name is None else image_name
+    if image_name is None and not name:
         raise ConfigurationError(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )

@@ -89,7 +89,9 @@ class Transfer:
         raise NodeError(
             f"{self._story.node}: {problem}{self._last_words()}",
             reason=Reason.FRISBEE_FAILED,
-            hint="its disk is half-written; it was left in the ramdisk",
+            hint="its disk is half-written; it was left in the ramdisk"
+            if self._joined
+            else "is [ramdisk] client right? It was left in the ramdisk",
         )
 
     def _last_words(self) -> str:

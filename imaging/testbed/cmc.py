@@ -6,7 +6,7 @@ import h11
 import trio
 
 from imaging.testbed.machine import Machine
-from imaging.testbed.peers import is_allowed
+from imaging.testbed.peers import is_welcome
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,7 @@ class CmcServer:
     async def serve(self, stream: trio.SocketStream) -> None:
         """Answer one connection, one request."""
         async with stream:
-            peer, own = stream.socket.getpeername(), stream.socket.getsockname()
-            if not is_allowed(peer[:2], own[:2]):
-                log.warning("%s cmc: refused %s:%s, another user's", self._name, *peer[:2])
+            if not is_welcome(stream, f"{self._name} cmc"):
                 return
             with trio.move_on_after(PATIENCE_S):
                 try:
@@ -50,19 +48,18 @@ class CmcServer:
                 return
         path = event.target.decode("ascii", "replace")
         log.info("%s cmc: %s %s", self._name, event.method.decode(), path)
-        status, text = self._act(path)
+        # anything else would change the machine, or want an answer that a card cannot give
+        status, text = self._act(path) if event.method == b"GET" else (405, "only GET")
         body = f"{text}\n".encode()
         headers = [
             ("Content-Type", "text/plain"),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
         ]
-        for reply in (
-            h11.Response(status_code=status, headers=headers),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
-            await stream.send_all(connection.send(reply) or b"")
+        replies = [h11.Response(status_code=status, headers=headers), h11.EndOfMessage()]
+        if event.method != b"HEAD":
+            replies.insert(1, h11.Data(data=body))
+        await stream.send_all(b"".join(connection.send(reply) or b"" for reply in replies))
 
     def _act(self, path: str) -> tuple[int, str]:
         machine = self._machine

@@ -57,13 +57,21 @@ def tell_story(layout: Layout, names: list[str]) -> Story:
     image = layout.images / f"{IMAGE}.ndz"
     make_image(disk, image)
     started = time.monotonic()
-    loaded = subprocess.run(
-        [tool("imaging-load"), "-i", IMAGE, "-a"], cwd=layout.directory, check=False
-    )
+    status = _run([tool("imaging-load"), "-i", IMAGE, "-a"], layout.directory)
     seconds = time.monotonic() - started
     expected = content_hash(disk, CONTENT_SIZE)
     identical = sum(content_hash(layout.disk(name), CONTENT_SIZE) == expected for name in names)
-    return Story(len(names), image.stat().st_size, identical, seconds, loaded.returncode)
+    return Story(len(names), image.stat().st_size, identical, seconds, status)
+
+
+def _run(argv: list[str], directory: Path) -> int:
+    """Run a command; whatever ends the story before ends it in order, so that it cleans up."""
+    with subprocess.Popen(argv, cwd=directory) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def content_hash(disk: Path, size: int) -> str:

@@ -162,6 +162,11 @@ class Layout:
         return self.directory / "testbed.log"
 
     @property
+    def words_file(self) -> Path:
+        """What a testbed in the background says itself."""
+        return self.directory / "testbed.err"
+
+    @property
     def ssh(self) -> Path:
         """Host key of the nodes, and the key that opens them."""
         return self.directory / "ssh"
@@ -187,6 +192,25 @@ def network_of(inventory: Inventory) -> int:
 def server_address(network: int) -> str:
     """The address of the side on which the commands run."""
     return f"127.{network}.254.254"
+
+
+def make_directory(layout: Layout) -> None:
+    """Make the testbed's directory, or see that it is ours alone. Raises ConfigurationError.
+
+    Whoever else could write there could put files of his in the place of ours, and would have a
+    shell through the nodes' commands.
+    """
+    directory = layout.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError as error:
+        raise ConfigurationError(f"cannot make {directory}: {error.strerror}") from error
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"{directory} is another user's, or others may write it",
+            hint="a testbed needs a directory of its own",
+        )
 
 
 def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> None:

@@ -12,7 +12,6 @@ from imaging.testbed.layout import Layout
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
     """Be the one testbed of a directory. Raises ConfigurationError when there is another."""
-    layout.directory.mkdir(parents=True, exist_ok=True)
     with layout.lock_file.open("a+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

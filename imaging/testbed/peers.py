@@ -5,10 +5,15 @@ is served only when its peer socket belongs to the testbed's owner, or to root. 
 in ``/proc/net/tcp`` (proc_pid_net(5)): addresses in hexadecimal host order, and the owner's uid.
 """
 
+import logging
 import os
 import socket
 import sys
 from pathlib import Path
+
+import trio
+
+log = logging.getLogger(__name__)
 
 TABLE = Path("/proc/net/tcp")
 
@@ -35,3 +40,15 @@ def is_allowed(peer: Address, own: Address) -> bool:
     """Whether the process behind ``peer``, connected to ``own``, may be served."""
     uid = owner_in(TABLE.read_text(), peer, own)
     return uid is not None and uid in (0, os.geteuid())
+
+
+def is_welcome(stream: trio.SocketStream, what: str) -> bool:
+    """Whether a connection to ``what`` may be served; one that is reset already may not."""
+    try:
+        peer, own = stream.socket.getpeername()[:2], stream.socket.getsockname()[:2]
+    except OSError:
+        return False
+    if not is_allowed(peer, own):
+        log.warning("%s: refused %s:%s, another user's", what, *peer)
+        return False
+    return True

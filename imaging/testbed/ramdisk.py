@@ -10,14 +10,13 @@ import struct
 import subprocess
 import termios
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from imaging.testbed.peers import is_allowed
+from imaging.testbed.peers import is_welcome
 from imaging.testbed.telnet import Flavour, TelnetServer
 
 log = logging.getLogger(__name__)
@@ -53,15 +52,15 @@ class Ramdisk:
 
     async def _connection(self, stream: trio.SocketStream) -> None:
         async with stream:
-            peer, own = stream.socket.getpeername(), stream.socket.getsockname()
-            if not is_allowed(peer[:2], own[:2]):
-                log.warning("%s telnet: refused %s:%s, another user's", self.name, *peer[:2])
+            if not is_welcome(stream, f"{self.name} telnet"):
                 return
             log.info("%s telnet: connection", self.name)
-            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # the client hangs up when it likes
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            try:
+                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await _Session(self, stream).run()
+            except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
+                # the client hangs up when it likes
+                log.info("%s telnet: %s", self.name, group.exceptions[0])
             log.info("%s telnet: end of connection", self.name)
 
 

@@ -40,8 +40,8 @@ class SshHost:
         class Server(asyncssh.SSHServer):
             def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
                 peer, own = conn.get_extra_info("peername"), conn.get_extra_info("sockname")
-                if not is_allowed(peer[:2], own[:2]):
-                    log.warning("%s ssh: refused %s:%s, another user's", node.name, *peer[:2])
+                if not (peer and own and is_allowed(peer[:2], own[:2])):
+                    log.warning("%s ssh: refused %s, gone or another user's", node.name, peer)
                     conn.abort()
                     return
                 log.info("%s ssh: connection", node.name)
