@@ -144,10 +144,9 @@ class Commands:
         """How many requests the power cards have met so far."""
         return (self.directory / "testbed.log").read_text().count(" cmc: ")
 
-    def states(self) -> dict[str, str]:
-        """What each node is doing, as imaging-testbed tells."""
-        lines = self.run("imaging-testbed", "status", ".").stdout.splitlines()
-        return {line.split()[0]: line.split()[-1] for line in lines}
+    def state(self, name: str) -> str:
+        """What a node is doing, as imaging-testbed status tells it."""
+        return (self.directory / "nodes" / name / "state").read_text().strip()
 
     def order(self, name: str, verb: str) -> str:
         """Ask a node's power card."""
@@ -162,9 +161,9 @@ class Commands:
         place.symlink_to("pxefrisbee")
         try:
             self.order(name, "off")
-            wait_for(lambda: self.states()[name] == "off")
+            wait_for(lambda: self.state(name) == "off")
             self.order(name, "on")
-            wait_for(lambda: self.states()[name] == "ramdisk")
+            wait_for(lambda: self.state(name) == "ramdisk")
         finally:
             place.unlink()
 

@@ -66,7 +66,7 @@ def test_without_reset_a_node_in_the_ramdisk_is_loaded_and_stays_there(testbed: 
     done = testbed.run("imaging-load", "-n", "-i", "sample", "fit01")
     assert done.returncode == 0, done.stderr
     assert testbed.card_requests() == before
-    assert testbed.states()["fit01"] == "ramdisk"
+    assert testbed.state("fit01") == "ramdisk"
     assert sha256(testbed.disk("fit01")) == testbed.expected_disk()
 
 
@@ -187,7 +187,7 @@ def test_a_client_that_fails_is_told_with_its_last_words(testbed: Commands, clie
     assert done.returncode == 1
     assert "fit01: FAILED at transfer (frisbee-failed)" in done.stdout
     assert ("some last words" in done.stdout) or ("not found" in done.stdout)
-    assert testbed.states()["fit01"] == "ramdisk"
+    assert testbed.state("fit01") == "ramdisk"
 
 
 def test_a_client_that_stalls_is_told(testbed: Commands) -> None:
@@ -249,7 +249,7 @@ def test_with_wait_a_node_is_done_when_ssh_answers_on_its_new_system(testbed: Co
     done = testbed.run("imaging-load", "--wait", "-v", "-i", "sample", "1-2")
     assert done.returncode == 0, done.stderr
     assert re.search(r"fit01: ssh done in .*: ssh up \d+\.\d s after the reset", done.stderr)
-    assert testbed.states()["fit01"] == testbed.states()["fit02"] == "system"
+    assert testbed.state("fit01") == testbed.state("fit02") == "system"
 
 
 def test_with_wait_a_system_that_never_answers_is_told(testbed: Commands) -> None:

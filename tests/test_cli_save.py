@@ -75,7 +75,7 @@ def test_a_saved_image_loads_onto_other_nodes_with_identical_content(
 
 def test_the_node_boots_from_its_disk_again(testbed: Commands, images: Path) -> None:
     assert testbed.run("imaging-save", "-o", "again", "1").returncode == 0
-    wait_for(lambda: testbed.states()["fit01"] == "system")
+    wait_for(lambda: testbed.state("fit01") == "system")
 
 
 def test_progress_is_that_of_the_disk(testbed: Commands, images: Path) -> None:
@@ -95,7 +95,7 @@ def test_without_reset_the_node_stays_in_the_ramdisk(testbed: Commands, images: 
     done = testbed.run("imaging-save", "-n", "-q", "-o", "still", "fit01")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert testbed.card_requests() == before
-    assert testbed.states()["fit01"] == "ramdisk"
+    assert testbed.state("fit01") == "ramdisk"
     assert names(images)[-2:] == ["still.json", "still.ndz"]
 
 
@@ -212,7 +212,7 @@ def test_a_save_that_is_not_whole_leaves_nothing(
     assert words in done.stdout
     assert names(images) == before
     assert testbed.links() == []
-    wait_for(lambda: testbed.states()["fit01"] == "system")
+    wait_for(lambda: testbed.state("fit01") == "system")
 
 
 def test_an_image_is_replaced_only_by_a_complete_one(testbed: Commands, images: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_file_system_that_is_full_is_told(testbed: Commands, images: Path) -> 
     assert "File too large" in done.stdout
     assert names(images) == before
     assert testbed.links() == []
-    wait_for(lambda: testbed.states()["fit01"] == "system")
+    wait_for(lambda: testbed.state("fit01") == "system")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")

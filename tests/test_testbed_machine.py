@@ -44,9 +44,9 @@ def blank(testbed: Commands) -> None:
 
 def reboot(testbed: Commands, state: str) -> None:
     testbed.order(NODE, "off")
-    wait_for(lambda: testbed.states()[NODE] == "off")
+    wait_for(lambda: testbed.state(NODE) == "off")
     testbed.order(NODE, "on")
-    wait_for(lambda: testbed.states()[NODE] == state)
+    wait_for(lambda: testbed.state(NODE) == state)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_reset_kills_what_ran_and_closes_its_ports(testbed: Commands) -> None:
         stream.settimeout(5)
         while stream.recv(4096):
             pass
-    wait_for(lambda: testbed.states()[NODE] == "dead")
+    wait_for(lambda: testbed.state(NODE) == "dead")
     assert not console_answers(testbed)
     assert processes_of(sleeping) == []
 
@@ -115,7 +115,7 @@ def test_without_power_nothing_answers(testbed: Commands) -> None:
     assert testbed.order(NODE, "status") == "on"
     assert testbed.order(NODE, "off") == "ok"
     assert testbed.order(NODE, "status") == "off"
-    wait_for(lambda: testbed.states()[NODE] == "off")
+    wait_for(lambda: testbed.state(NODE) == "off")
     assert not console_answers(testbed)
     # a reset gives no power
     assert testbed.order(NODE, "reset") == "ok"
@@ -128,7 +128,7 @@ def test_on_does_not_restart_a_node_that_is_on(testbed: Commands) -> None:
     testbed.boot_ramdisk(NODE)
     testbed.order(NODE, "on")
     time.sleep(0.1)
-    assert testbed.states()[NODE] == "ramdisk"
+    assert testbed.state(NODE) == "ramdisk"
 
 
 def uptime(testbed: Commands) -> float:
@@ -206,7 +206,7 @@ def test_connections_that_are_reset_harm_nobody(testbed: Commands) -> None:
         wait_for(lambda: len(noisy.recv(65536)) > 1000)
         noisy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert testbed.order(NODE, "status") == "on"
-    assert testbed.states()[NODE] == "ramdisk"
+    assert testbed.state(NODE) == "ramdisk"
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST"])

@@ -39,7 +39,7 @@ def test_a_table_of_rubbish_names_nobody() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_another_user_gets_nothing_from_a_node(testbed: Commands) -> None:
     testbed.boot_ramdisk("fit01")
-    state = testbed.states()
+    state = testbed.state("fit01")
     talk = (
         "import socket, sys\n"
         "with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as s:\n"
@@ -62,7 +62,7 @@ def test_another_user_gets_nothing_from_a_node(testbed: Commands) -> None:
             check=False,
         )
         assert done.stdout == "0\n", done.stderr
-    assert testbed.states() == state
+    assert testbed.state("fit01") == state
     log = (testbed.directory / "testbed.log").read_text()
     assert "fit01 telnet: refused" in log
     assert "fit01 cmc: refused" in log
