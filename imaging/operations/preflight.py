@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from imaging.errors import ConfigurationError
 from imaging.images.library import ImageLibrary
-from imaging.multicast import ServerPlan, address_facing, find_command
+from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
+from imaging.site.tools import find_command
 
 
 def plan_load(
