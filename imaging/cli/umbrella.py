@@ -7,7 +7,7 @@ import click
 import imaging
 from imaging.cli.options import CONTEXT
 
-COMMANDS = ("inventory", "load", "nextboot", "nodes", "testbed")
+COMMANDS = ("config", "inventory", "load", "nextboot", "nodes", "testbed")
 
 
 class Umbrella(click.Group):
