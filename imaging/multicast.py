@@ -9,13 +9,11 @@ import ipaddress
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,17 +63,6 @@ class ServerPlan:
         first, last = self.ports
         group = self.groups[random.randrange(self.groups.num_addresses)]  # noqa: S311
         return Channel(self.address, str(group), random.randint(first, last))  # noqa: S311
-
-
-def find_command(words: Sequence[str], setting: str) -> tuple[str, ...]:
-    """Find a tool on PATH, or beside this Python; raises ConfigurationError when it is neither."""
-    beside = Path(sys.executable).parent
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(beside)])
-    found = shutil.which(words[0], path=path) if words else None
-    if found is None:
-        tool = words[0] if words else ""
-        raise ConfigurationError(f"the tool {tool!r} of {setting} is not found on PATH")
-    return (found, *words[1:])
 
 
 def address_facing(node_address: str) -> str:

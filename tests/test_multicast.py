@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
-from imaging.multicast import FrisbeeServer, ServerPlan, address_facing, find_command
+from imaging.multicast import FrisbeeServer, ServerPlan, address_facing
+from imaging.site.tools import find_command
 
 MakeServer = Callable[..., FrisbeeServer]
 

@@ -1,8 +1,9 @@
 """The one way every command runs: errors, signals, timeout, display, log, report, exit code.
 
-``run`` is for commands that only read; ``run_operation`` is for those that work on nodes. Both
-return the exit code: 0 when all went fine for all subject nodes, 1 for anything that went wrong
-with them, 2 for what was found wrong before any node was touched.
+``run`` is for commands that only read, ``run_with_settings`` for those that do not even need the
+inventory; ``run_operation`` is for those that work on nodes. They all return the exit code: 0 when
+all went fine for all subject nodes, 1 for anything that went wrong with them, 2 for what was found
+wrong before any node was touched.
 """
 
 import logging
@@ -25,7 +26,7 @@ from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail, Results
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
-from imaging.site.settings import load_settings
+from imaging.site.settings import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     import trio  # imported when it is used: imaging-nodes does not wait for it
@@ -103,6 +104,11 @@ def run(command: str, body: Callable[[Site], int]) -> int:
         return body(Site(settings, load_inventory(settings.inventory.file)))
 
     return reporting(command, with_site)
+
+
+def run_with_settings(command: str, body: Callable[[LoadedSettings], int]) -> int:
+    """Run a command that needs the settings only: it works when the inventory does not."""
+    return reporting(command, lambda: body(load_settings()))
 
 
 def run_operation(

@@ -7,9 +7,16 @@ import click
 import imaging
 from imaging.cli.options import CONTEXT
 
-COMMANDS = ("load", "nodes", "save", "testbed", "wait")
-
-
+COMMANDS = (
+    "config",
+    "inventory",
+    "load",
+    "nextboot",
+    "nodes",
+    "save",
+    "testbed",
+    "wait",
+)
 POWER_VERBS = ("status", "on", "off", "reset", "info")
 
 

@@ -9,14 +9,17 @@ link: a dangling one is as real as any other.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from imaging.errors import ConfigurationError, NodeError, Reason
+
+_PLACE = re.compile(r"01((?:-[0-9a-f]{2}){6})")
 
 
 class Occupant(Enum):
@@ -25,6 +28,21 @@ class Occupant(Enum):
     NOBODY = "nobody"
     OURS = "ours"
     FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class NextbootEntry:
+    """What is at one place: whose and what it is, and who made it when (Unix time).
+
+    ``target`` is that of a symlink, as it stands in it; None for anything else.
+    """
+
+    mac: str
+    occupant: Occupant
+    target: str | None
+    what: str
+    owner_id: int
+    made: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +58,30 @@ class NextbootDirectory:
         Raises ConfigurationError otherwise: pxelinux takes a dangling link for a missing one and
         boots from the disk, without a word.
         """
+        self.check_directory()
+        self.check_ramdisk()
+
+    def check_directory(self) -> None:
+        """See that links can be made here. Raises ConfigurationError otherwise."""
         if not self.directory.is_dir():
-            raise ConfigurationError(
-                f"the nextboot directory {self.directory} does not exist",
-                hint="set [nextboot] directory to the pxelinux.cfg directory of the TFTP server",
-            )
+            raise self._missing()
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"no permission to make links in {self.directory}")
+
+    def check_ramdisk(self) -> None:
+        """See that links would lead somewhere. Raises ConfigurationError otherwise."""
         config = self.directory / self.ramdisk
         if not config.is_file():
             raise ConfigurationError(
                 f"the ramdisk's config {config} does not exist",
                 hint="nextboot links would lead nowhere; see [nextboot] ramdisk",
             )
-        if not os.access(self.directory, os.W_OK | os.X_OK):
-            raise ConfigurationError(f"no permission to make links in {self.directory}")
+
+    def _missing(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"the nextboot directory {self.directory} does not exist",
+            hint="set [nextboot] directory to the pxelinux.cfg directory of the TFTP server",
+        )
 
     def place(self, mac: str) -> Path:
         """Where pxelinux looks for the node with this MAC (colon form)."""
@@ -61,17 +90,46 @@ class NextbootDirectory:
     def occupant(self, mac: str) -> tuple[Occupant, str]:
         """Who sits there, and a description of it."""
         place = self.place(mac)
+        entry = self.entry(mac)
+        if entry is None:
+            return Occupant.NOBODY, f"{place} does not exist"
+        if entry.occupant is Occupant.OURS:
+            return Occupant.OURS, f"{place} -> {entry.target}"
+        return Occupant.FOREIGN, f"{place} is {entry.what}, not a link to {self.ramdisk}"
+
+    def entry(self, mac: str) -> NextbootEntry | None:
+        """What is at the node's place; None when there is nothing."""
+        place = self.place(mac)
         try:
             status = place.lstat()
+            target = str(place.readlink()) if stat.S_ISLNK(status.st_mode) else None
         except FileNotFoundError:
-            return Occupant.NOBODY, f"{place} does not exist"
-        if not stat.S_ISLNK(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a regular file"
-            return Occupant.FOREIGN, f"{place} is {kind}, not a nextboot link"
-        target = place.readlink()
-        if Path(os.path.normpath(self.directory / target)) == self.directory / self.ramdisk:
-            return Occupant.OURS, f"{place} -> {target}"
-        return Occupant.FOREIGN, f"{place} is a link to {target}, not to {self.ramdisk}"
+            return None
+        occupant = Occupant.FOREIGN
+        if target is None:
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "a regular file"
+        else:
+            what = f"a link to {target}"
+            if Path(os.path.normpath(self.directory / target)) == self.directory / self.ramdisk:
+                occupant = Occupant.OURS
+        return NextbootEntry(mac.lower(), occupant, target, what, status.st_uid, status.st_mtime)
+
+    def entries(self) -> list[NextbootEntry]:
+        """What is at all the places that pxelinux looks at, by MAC; one that vanishes is left out.
+
+        Raises ConfigurationError when the directory cannot be read.
+        """
+        try:
+            names = sorted(place.name for place in self.directory.iterdir())
+            places = filter(None, map(_PLACE.fullmatch, names))
+            found = [self.entry(place[1][1:].replace("-", ":")) for place in places]
+        except FileNotFoundError:
+            raise self._missing() from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"the nextboot directory {self.directory} cannot be read: {error.strerror}"
+            ) from error
+        return [entry for entry in found if entry is not None]
 
     def refuse_foreign(self, mac: str, node: str) -> None:
         """Raise ConfigurationError when somebody else's file is at the node's place."""
@@ -93,20 +151,26 @@ class NextbootDirectory:
             occupant, description = self.occupant(mac)
             if occupant is Occupant.FOREIGN:
                 raise NodeError(f"{node}: {description}", reason=Reason.NEXTBOOT_FAILED) from None
+            with suppress(OSError):  # it is needed from now on: its age says who may remove it
+                os.utime(self.place(mac), follow_symlinks=False)
         except OSError as error:
             raise NodeError(
                 f"{node}: cannot make the nextboot link {self.place(mac)}: {error.strerror}",
                 reason=Reason.NEXTBOOT_FAILED,
             ) from error
 
-    def remove(self, mac: str, node: str) -> None:
+    def remove(self, mac: str, node: str) -> bool:
         """Remove the node's link if it is there and ours; anything else is left alone.
 
-        Raises NodeError when it is there and cannot be removed.
+        Returns whether it was removed. Raises NodeError when it is there and cannot be.
         """
         try:
-            if self.occupant(mac)[0] is Occupant.OURS:
-                self.place(mac).unlink(missing_ok=True)
+            if self.occupant(mac)[0] is not Occupant.OURS:
+                return False
+            self.place(mac).unlink()
+            return True
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise NodeError(
                 f"{node}: cannot remove the nextboot link {self.place(mac)}: {error.strerror}",

@@ -11,7 +11,7 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.images.library import SUFFIX, ImageLibrary, is_image_name
-from imaging.multicast import ServerPlan, address_facing, find_command
+from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan
 from imaging.operations.power import PowerPlan, Verb
@@ -19,6 +19,7 @@ from imaging.operations.save import SavePlan
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
+from imaging.site.tools import find_command
 from imaging.site.user import login_name
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
@@ -64,6 +64,11 @@ class Node:
         """All names that stand for this node."""
         names = [self.control.hostname, self.cmc.hostname]
         return (*names, self.data.hostname) if self.data else tuple(names)
+
+    def as_row(self) -> dict[str, dict[str, str]]:
+        """The node as the inventory's file has it."""
+        interfaces = {"cmc": self.cmc, "control": self.control, "data": self.data}
+        return {kind: asdict(found) for kind, found in interfaces.items() if found is not None}
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,19 @@ def open_nonblocking(path: str, flags: int) -> int:
 
 def load_inventory(path: Path) -> Inventory:
     """Read and check an inventory, whole. Raises ConfigurationError naming the place."""
+    return parse_inventory(_read(path), path)
+
+
+def inventory_problems(path: Path) -> tuple[int, list[str]]:
+    """How many nodes an inventory has, and all that is wrong with it, each with its place.
+
+    Raises ConfigurationError when it is no list of nodes at all.
+    """
+    reader = _reader(_read(path), path)
+    return reader.rows, reader.problems
+
+
+def _read(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=open_nonblocking) as stream:
             regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
@@ -128,11 +146,22 @@ def load_inventory(path: Path) -> Inventory:
         raise ConfigurationError(f"inventory {path}: is not a regular file")
     if len(data) > SIZE_LIMIT:
         raise ConfigurationError(f"inventory {path}: is larger than {SIZE_LIMIT} bytes")
-    return parse_inventory(data, path)
+    return data
 
 
 def parse_inventory(data: bytes, path: Path | None = None) -> Inventory:
     """Check an inventory's text. Raises ConfigurationError naming the place."""
+    reader = _reader(data, path)
+    if reader.problems:
+        raise ConfigurationError(reader.problems[0])
+    nodes = sorted(
+        reader.nodes, key=lambda node: (node.number is None, node.number or 0, node.name)
+    )
+    return Inventory(tuple(nodes), path)
+
+
+def _reader(data: bytes, path: Path | None) -> "_Reader":
+    """Have all rows read. Raises ConfigurationError when there are none."""
     where = f"inventory {path or ''}".rstrip()
     try:
         rows = json.loads(data.decode())
@@ -148,51 +177,83 @@ def parse_inventory(data: bytes, path: Path | None = None) -> Inventory:
         raise ConfigurationError(f"{where}: is nested too deeply") from error
     if not isinstance(rows, list) or not rows:
         raise ConfigurationError(f"{where}: must be a list of at least one node")
-    seen: dict[tuple[str, str], str] = {}
-    nodes = [_node(row, f"{where}: [{index}]", seen) for index, row in enumerate(rows)]
-    nodes.sort(key=lambda node: (node.number is None, node.number or 0, node.name))
-    return Inventory(tuple(nodes), path)
+    reader = _Reader(where)
+    for row in rows:
+        reader.read(row)
+    return reader
 
 
-def _node(row: object, place: str, seen: dict[tuple[str, str], str]) -> Node:
-    if not isinstance(row, dict):
-        raise ConfigurationError(f"{place} must be an object with control and cmc")
-    for key in row:
-        if key not in _KINDS:
-            raise ConfigurationError(f"{place}: unknown interface {key!r}")
-    for kind in ("cmc", "control"):
-        if kind not in row:
-            raise ConfigurationError(f"{place}: has no {kind}")
-    cmc, control, data = (
-        _interface(row[kind], f"{place}.{kind}", seen) if kind in row else None for kind in _KINDS
-    )
-    assert cmc is not None
-    assert control is not None
-    return Node(control, cmc, data)
+class _Reader:
+    """Reads the rows of an inventory; goes on behind what is wrong, to find all of it."""
+
+    def __init__(self, where: str) -> None:
+        self.rows = 0
+        self.nodes: list[Node] = []
+        self.problems: list[str] = []
+        self._where = where
+        self._seen: dict[tuple[str, str], str] = {}
+
+    def read(self, row: object) -> None:
+        """One row: a node, or at least one problem."""
+        place = f"[{self.rows}]"
+        self.rows += 1
+        if not isinstance(row, dict):
+            self._report(f"{place} must be an object with control and cmc")
+            return
+        for key in row:
+            if key not in _KINDS:
+                self._report(f"{place}: unknown interface {key!r}")
+        for kind in ("cmc", "control"):
+            if kind not in row:
+                self._report(f"{place}: has no {kind}")
+        found = {
+            kind: self._interface(row[kind], f"{place}.{kind}") for kind in _KINDS if kind in row
+        }
+        control, cmc = found.get("control"), found.get("cmc")
+        if control is not None and cmc is not None:
+            self.nodes.append(Node(control, cmc, found.get("data")))
+
+    def _report(self, problem: str) -> None:
+        self.problems.append(f"{self._where}: {problem}")
+
+    def _interface(self, value: object, place: str) -> Interface | None:
+        if not isinstance(value, dict):
+            self._report(f"{place} must be an object with hostname, ip and mac")
+            return None
+        readers = {"hostname": _hostname, "ip": _address, "mac": _mac}
+        texts: dict[str, str] = {}
+        for key, reader in readers.items():
+            text = value.get(key)
+            if not isinstance(text, str):
+                self._report(f"{place}.{key} must be a text")
+                continue
+            try:
+                texts[key] = reader(text)
+            except ValueError as error:
+                self._report(f"{place}.{key}: {error}")
+                continue
+            here = f"{place}.{key}"
+            first = self._seen.setdefault((key, texts[key].lower()), here)
+            if first != here:
+                self._report(f"{here}: {texts[key]} is there already, at {first}")
+        return Interface(**texts) if len(texts) == len(readers) else None
 
 
-def _interface(value: object, place: str, seen: dict[tuple[str, str], str]) -> Interface:
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"{place} must be an object with hostname, ip and mac")
-    texts = {}
-    for key in ("hostname", "ip", "mac"):
-        text = value.get(key)
-        if not isinstance(text, str):
-            raise ConfigurationError(f"{place}.{key} must be a text")
-        texts[key] = text
-    if not _HOSTNAME.fullmatch(texts["hostname"]):
-        raise ConfigurationError(f"{place}.hostname: {texts['hostname']!r} is not a hostname")
+def _hostname(text: str) -> str:
+    if not _HOSTNAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a hostname")
+    return text
+
+
+def _address(text: str) -> str:
     try:
-        texts["ip"] = str(ipaddress.IPv4Address(texts["ip"]))
+        return str(ipaddress.IPv4Address(text))
     except ValueError:
-        raise ConfigurationError(f"{place}.ip: {texts['ip']!r} is not an IPv4 address") from None
-    texts["mac"] = texts["mac"].lower().replace("-", ":")
-    if not _MAC.fullmatch(texts["mac"]):
-        raise ConfigurationError(f"{place}.mac: {value['mac']!r} is not a MAC address")
-    for key, text in texts.items():
-        first = seen.setdefault((key, text.lower()), f"{place}.{key}")
-        if first != f"{place}.{key}":
-            raise ConfigurationError(
-                f"{place}.{key}: {text} is there already, at {first.rpartition(': ')[2]}"
-            )
-    return Interface(**texts)
+        raise ValueError(f"{text!r} is not an IPv4 address") from None
+
+
+def _mac(text: str) -> str:
+    mac = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(mac):
+        raise ValueError(f"{text!r} is not a MAC address")
+    return mac

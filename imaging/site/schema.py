@@ -8,7 +8,7 @@ import ipaddress
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,14 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Secret = Annotated[str, Meta(extra={"secret": True})]  # used, but never shown
+
+
+def is_secret(kind: object) -> bool:
+    """Whether an annotated type, or one of its alternatives, is marked as secret."""
+    if isinstance(kind, Meta):
+        return bool((kind.extra or {}).get("secret"))
+    return any(is_secret(part) for part in get_args(kind))
 
 
 class InventorySettings(msgspec.Struct, frozen=True):

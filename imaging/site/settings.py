@@ -19,11 +19,12 @@ import msgspec
 from imaging.errors import ConfigurationError
 from imaging.site.ini import Entry, parse_ini
 from imaging.site.inventory import open_nonblocking
-from imaging.site.schema import Settings
+from imaging.site.schema import Settings, is_secret
 
 SYSTEM_FILE = Path("/etc/imaging.conf")
 SIZE_LIMIT = 1024 * 1024  # bytes; no honest settings file is larger
 DEFAULT_ORIGIN = "default"
+MASK = "********"  # what is shown of a secret
 
 _QUOTES = "\"'"
 
@@ -172,9 +173,11 @@ def _build(
 def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Path) -> object:
     """One text as its type; paths are relative to the directory of their file."""
     value = entry.value
+    annotation = struct.__annotations__[entry.key]
+    shown = MASK if is_secret(annotation) else value
     if len(value) > 1 and value[0] in _QUOTES and value[0] == value[-1]:
         raise ConfigurationError(
-            f"{entry.origin}: {entry.key} = {value}: quotes would be part of the value",
+            f"{entry.origin}: {entry.key} = {shown}: quotes would be part of the value",
             hint="remove them",
         )
     if "\0" in value:
@@ -189,9 +192,8 @@ def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Pat
         except RuntimeError as error:
             raise ConfigurationError(f"{entry.origin}: {entry.key}: {error}") from error
     try:
-        annotation = struct.__annotations__[entry.key]
         return msgspec.convert(value, annotation, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(
-            f"{entry.origin}: {entry.key} = {value}: {str(error)[0].lower()}{str(error)[1:]}"
+            f"{entry.origin}: {entry.key} = {shown}: {str(error)[0].lower()}{str(error)[1:]}"
         ) from error

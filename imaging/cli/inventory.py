@@ -1,0 +1,73 @@
+"""imaging-inventory."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from imaging.cli.columns import aligned
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.session import Site, run, run_with_settings
+from imaging.site.inventory import Node, inventory_problems
+from imaging.site.settings import LoadedSettings
+
+NAME = "imaging-inventory"
+
+
+@click.command(NAME, context_settings=CONTEXT)
+@node_selection
+@click.option("--json", "as_json", is_flag=True, help="Print an inventory file of these nodes.")
+@click.option("--check", is_flag=True, help="Print all that is wrong with the inventory.")
+@click.pass_context
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    as_json: bool,
+    check: bool,
+) -> None:
+    """Print the nodes and their addresses.
+
+    These are the addresses of the nodes and of their power cards (CMC), as the inventory has
+    them. Without NODE_SPEC, all of its nodes are printed. --check prints a line per problem, and
+    exits with 2 when there is any.
+
+    \b
+    Examples:
+      imaging-inventory 1-12 ~4-6
+      imaging-inventory --check
+    """
+    if check and (as_json or node_spec or use_all):
+        raise click.UsageError("--check is for the whole inventory, and takes nothing else")
+
+    def body(site: Site) -> int:
+        selection = SelectionWords(node_spec, use_all)
+        nodes = selection.nodes(site) if node_spec or use_all else site.inventory.nodes
+        if as_json:
+            print(json.dumps([node.as_row() for node in nodes], indent=2))
+        else:
+            print("\n".join(aligned(table(nodes))))
+        return 0
+
+    context.exit(run_with_settings(NAME, _check) if check else run(NAME, body))
+
+
+def table(nodes: Sequence[Node]) -> list[list[str]]:
+    """The nodes as rows of cells, under a header; ``-`` is what a node does not have."""
+    rows = [["NODE", "IP", "MAC", "CMC", "CMC IP", "DATA IP"]]
+    for node in nodes:
+        control, cmc = node.control, node.cmc
+        data_ip = node.data.ip if node.data else "-"
+        rows.append([node.name, control.ip, control.mac, cmc.hostname, cmc.ip, data_ip])
+    return rows
+
+
+def _check(loaded: LoadedSettings) -> int:
+    count, problems = inventory_problems(loaded.settings.inventory.file)
+    for problem in problems:
+        print(f"{NAME}: {problem}", file=sys.stderr)
+    if problems:
+        return 2
+    print(f"{count} node{'s' * (count != 1)}, fine")
+    return 0

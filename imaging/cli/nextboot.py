@@ -1,0 +1,137 @@
+"""imaging-nextboot."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from imaging.cli.columns import aligned
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.session import Site, run
+from imaging.node.nextboot import NextbootDirectory
+from imaging.operations.nextboot import (
+    Action,
+    NextbootLink,
+    clean_links,
+    list_links,
+    longest_need_s,
+)
+
+NAME = "imaging-nextboot"
+
+
+@click.command(NAME, context_settings=CONTEXT)
+@node_selection
+@click.option("--clean", is_flag=True, help="Remove the links that no command can need any more.")
+@click.option("--any-age", is_flag=True, help="With --clean: remove the younger ones as well.")
+@click.option("--dry-run", is_flag=True, help="With --clean: only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object per link.")
+@click.pass_context
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    clean: bool,
+    any_age: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """List the nextboot links, or clean them up.
+
+    A nextboot link makes its node boot the imaging ramdisk. The commands remove the links that
+    they make; one that has stayed behind, say after a power cut of this host, sends its node into
+    the ramdisk at each boot. --clean removes those that are too old for a running command to need
+    them, as the settings' timeouts have it. What is no link to the ramdisk is foreign, and never
+    touched.
+
+    Without NODE_SPEC, these are the links of all nodes, and of MACs that the inventory does not
+    know. The exit code is 1 when a link could not be removed.
+
+    \b
+    Examples:
+      imaging-nextboot
+      imaging-nextboot --clean --dry-run 1-12
+    """
+    if (any_age or dry_run) and not clean:
+        raise click.UsageError("--any-age and --dry-run go with --clean")
+
+    def body(site: Site) -> int:
+        nextboot = site.settings.nextboot
+        directory = NextbootDirectory(nextboot.directory, nextboot.ramdisk)
+        links = list_links(directory, site.inventory, time.time())
+        if node_spec or use_all:
+            names = {node.name for node in SelectionWords(node_spec, use_all).nodes(site)}
+            links = [link for link in links if link.node in names]
+        if clean:
+            age = 0.0 if any_age else longest_need_s(site.settings)
+            links = clean_links(directory, links, stale_after_s=age, dry_run=dry_run)
+        _tell(links, clean=clean, as_json=as_json)
+        return 1 if any(link.action is Action.FAILED for link in links) else 0
+
+    context.exit(run(NAME, body))
+
+
+def _tell(links: Sequence[NextbootLink], *, clean: bool, as_json: bool) -> None:
+    """The links on stdout, in the form wanted; what failed on stderr as well."""
+    if as_json:
+        print(json.dumps([as_object(link) for link in links], indent=2))
+    elif not links:
+        print("no nextboot links")
+    elif clean:
+        lines = [cleaned(link) for link in links if link.action is not Action.FAILED]
+        print("".join(f"{line}\n" for line in lines), end="")
+    else:
+        print("\n".join(aligned(table(links))))
+    sys.stdout.flush()
+    for link in links:
+        if link.error is not None:
+            print(f"{NAME}: {link.error}", file=sys.stderr)
+
+
+def table(links: Sequence[NextbootLink]) -> list[list[str]]:
+    """The links as rows of cells, under a header."""
+    rows = [["NODE", "AGE", "OWNER", "TARGET"]]
+    for link in links:
+        target = link.entry.target or ""
+        shown = target if link.ours else f"foreign: {link.entry.what}"
+        rows.append([link.name, age_text(link.age_s), link.owner, shown])
+    return rows
+
+
+def cleaned(link: NextbootLink) -> str:
+    """What became of one link, in a line."""
+    what = f"{link.name}: link of {link.owner}, {age_text(link.age_s)} old"
+    match link.action:
+        case Action.REMOVED:
+            return f"{what}: removed"
+        case Action.WOULD_REMOVE:
+            return f"{what}: would be removed"
+        case Action.GONE:
+            return f"{what}: is gone meanwhile"
+        case _ if link.ours:
+            return f"{what}: left (may belong to a running command)"
+        case _:
+            return f"{link.name}: foreign: {link.entry.what}: left alone"
+
+
+def as_object(link: NextbootLink) -> dict[str, object]:
+    """One link with the keys of --json; ``action`` is null unless there was a --clean."""
+    return {
+        "node": link.node,
+        "mac": link.entry.mac,
+        "kind": link.entry.occupant.value,
+        "target": link.entry.target,
+        "owner": link.owner,
+        "age_s": round(link.age_s, 3),
+        "action": link.action.value if link.action else None,
+    }
+
+
+def age_text(seconds: float) -> str:
+    """An age in its one fitting unit, rounded down."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

@@ -1,0 +1,142 @@
+"""What the settings name, looked at: is it there, and usable by who asks?
+
+Nothing is made or changed; that a file can be written is asked of its permissions.
+"""
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from imaging.errors import ConfigurationError
+from imaging.images.library import ImageLibrary
+from imaging.node.nextboot import NextbootDirectory
+from imaging.site.inventory import load_inventory
+from imaging.site.schema import Settings
+from imaging.site.selection import select
+from imaging.site.settings import LoadedSettings
+from imaging.site.tools import find_command
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the thing that a setting names, and where that setting stands."""
+
+    section: str
+    key: str
+    origin: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"[{self.section}] {self.key} ({self.origin}): {self.message}"
+
+
+def site_problems(loaded: LoadedSettings) -> list[Problem]:
+    """Look at everything that the settings name, and tell all that is not usable."""
+    found = []
+    for (section, key), check in CHECKS.items():
+        origin = loaded.origins[f"{section}.{key}"]
+        try:
+            check(loaded.settings)
+        except ConfigurationError as error:
+            found.append(Problem(section, key, origin, error.message))
+        except OSError as error:  # a path whose directories may not even be searched
+            found.append(Problem(section, key, origin, f"{error.filename}: {error.strerror}"))
+    return found
+
+
+def _check_inventory(settings: Settings) -> None:
+    load_inventory(settings.inventory.file)
+
+
+def _check_all_nodes(settings: Settings) -> None:
+    try:
+        inventory = load_inventory(settings.inventory.file)
+    except ConfigurationError:
+        return  # told of the file itself
+    if settings.inventory.all_nodes:
+        select([], inventory, all_setting=settings.inventory.all_nodes, use_all=True)
+
+
+def _check_images(settings: Settings) -> None:
+    _check_directory(settings.images.directory, os.R_OK | os.X_OK, "read")
+
+
+def _check_private(settings: Settings) -> None:
+    if settings.images.private is not None:
+        _check_directory(settings.images.private, os.R_OK | os.W_OK | os.X_OK, "write")
+
+
+def _check_default_image(settings: Settings) -> None:
+    if settings.images.default and settings.images.directory.is_dir():
+        ImageLibrary(settings.images.directory).locate(settings.images.default)
+
+
+def _check_nextboot(settings: Settings) -> None:
+    NextbootDirectory(settings.nextboot.directory, settings.nextboot.ramdisk).check_directory()
+
+
+def _check_ramdisk(settings: Settings) -> None:
+    if settings.nextboot.directory.is_dir():
+        NextbootDirectory(settings.nextboot.directory, settings.nextboot.ramdisk).check_ramdisk()
+
+
+def _check_model(settings: Settings) -> None:
+    model = settings.power.model  # a file of the package per model
+    if not model.isidentifier() or find_spec(f"imaging.node.power.{model}") is None:
+        raise ConfigurationError(f"unknown power card model {model!r}")
+
+
+def _check_server(settings: Settings) -> None:
+    find_command(shlex.split(settings.multicast.server), "[multicast] server")
+
+
+def _check_key(settings: Settings) -> None:
+    key = settings.ssh.key
+    if key is None:
+        return
+    if not key.is_file():
+        raise ConfigurationError(f"{key} {_why_not(key, 'a regular file')}")
+    if not os.access(key, os.R_OK):
+        raise ConfigurationError(f"no permission to read {key}")
+
+
+def _check_log(settings: Settings) -> None:
+    file = settings.log.file
+    if file.is_dir():
+        raise ConfigurationError(f"{file} is a directory")
+    if not file.exists():
+        _check_directory(file.absolute().parent, os.W_OK | os.X_OK, "write")
+    elif not os.access(file, os.W_OK):
+        raise ConfigurationError(f"no permission to write {file}")
+
+
+def _check_directory(directory: Path, mode: int, verb: str) -> None:
+    if not directory.is_dir():
+        raise ConfigurationError(f"{directory} {_why_not(directory, 'a directory')}")
+    if not os.access(directory, mode):
+        raise ConfigurationError(f"no permission to {verb} in {directory}")
+
+
+def _why_not(path: Path, wanted: str) -> str:
+    """Why a path is not what it should be."""
+    if path.exists():
+        return f"is not {wanted}"
+    return "is a dangling link" if path.is_symlink() else "does not exist"
+
+
+CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
+    ("inventory", "file"): _check_inventory,
+    ("inventory", "all_nodes"): _check_all_nodes,
+    ("images", "directory"): _check_images,
+    ("images", "private"): _check_private,
+    ("images", "default"): _check_default_image,
+    ("nextboot", "directory"): _check_nextboot,
+    ("nextboot", "ramdisk"): _check_ramdisk,
+    ("power", "model"): _check_model,
+    ("multicast", "server"): _check_server,
+    ("ssh", "key"): _check_key,
+    ("log", "file"): _check_log,
+}
