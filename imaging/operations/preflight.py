@@ -30,7 +30,7 @@ def plan_load(
         raise ConfigurationError(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )
-    image = ImageLibrary(settings.images.directory).open(name)
+    image = ImageLibrary.of(settings.images).open(name)
     multicast = settings.multicast
     server = ServerPlan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
