@@ -102,6 +102,11 @@ def run(command: str, body: Callable[[Site], int]) -> int:
     return reporting(command, with_site)
 
 
+def run_with_settings(command: str, body: Callable[[Settings], int]) -> int:
+    """Run a command that needs the site's settings only: it works without an inventory."""
+    return reporting(command, lambda: body(load_settings().settings))
+
+
 def run_operation(
     command: str,
     options: CommonOptions,
