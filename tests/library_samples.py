@@ -7,6 +7,7 @@ from pathlib import Path
 from imaging.frisbee.image import inspect_image
 from imaging.images.sidecar import Sidecar, write_sidecar
 from tests import ndz_samples
+from tests.commands import run_command, user_environment
 from tests.ndz_samples import Sample
 
 SAVED = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,6 +54,37 @@ def write_site(site: Path) -> Path:
     conf.write_text("[images]\ndirectory = images\nprivate = private\n")
     conf.chmod(0o600)
     return images
+
+
+def write_curated_site(site: Path) -> Path:
+    """A site with shared images, one with an alias, and private ones; gives its directory."""
+    images = write_site(site)
+    write_saved(images / "fedora-40.ndz", ndz_samples.V3)
+    write_saved(images / "debian.ndz", ndz_samples.DOS_Z1)
+    (images / "fedora.ndz").symlink_to("fedora-40.ndz")
+    write_saved(site / "private/mine.ndz", ndz_samples.DOS_EXT4, comment="my own")
+    write_image(site / f"private/{OLD_NAME}.ndz")
+    return site
+
+
+def curate(site: Path, *words: str, before: tuple[str, ...] = ()) -> tuple[int, list[str], str]:
+    """Run imaging-image: its status, the lines that it printed, what it said of errors."""
+    done = run_command(
+        *before, "imaging-image", *words, cwd=site, environment=user_environment(site)
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def refused(site: Path, *words: str, before: tuple[str, ...] = ()) -> str:
+    """What a command says that finds something wrong from the start, and touches nothing."""
+    found = snapshot(site)
+    status, lines, said = curate(site, *words, "--yes", before=before)
+    assert (status, lines) == (2, [])
+    assert len(said.splitlines()) == 1
+    assert said.rstrip("\n").isprintable()
+    assert snapshot(site) == found
+    return said
 
 
 def snapshot(directory: Path) -> dict[str, object]:

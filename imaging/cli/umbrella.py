@@ -7,7 +7,7 @@ import click
 import imaging
 from imaging.cli.options import CONTEXT
 
-COMMANDS = ("list", "load", "nodes", "testbed")
+COMMANDS = ("image", "list", "load", "nodes", "testbed")
 
 
 class Umbrella(click.Group):
