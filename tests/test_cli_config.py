@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from imaging.site.inventory import load_inventory
+from tests import ndz_samples
 from tests.site_directory import SiteDirectory
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +143,7 @@ def test_the_inventory_is_not_needed(site: SiteDirectory, text: str | None) -> N
 def test_a_site_that_is_fine(site: SiteDirectory) -> None:
     (site.directory / "key").write_text("a key")
     (site.directory / "mine").mkdir()
-    (site.directory / "images/fedora.ndz").write_text("an image")
+    (site.directory / "images/fedora.ndz").write_bytes(ndz_samples.RAW.read())
     site.add_settings("[ssh]\nkey = key\n[images]\nprivate = mine\ndefault = fedora\n")
     site.add_settings("[inventory]\nall_nodes = 1-3 ~2\n")
     done = site.run("imaging-config", "--check")

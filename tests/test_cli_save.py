@@ -153,9 +153,14 @@ def test_a_private_directory_gets_the_image(testbed: Commands, images: Path) -> 
     private.mkdir()
     with testbed.setting("directory = images", "directory = images\nprivate = private"):
         done = testbed.run("imaging-save", "-o", "new", "1")
+        taken = testbed.run("imaging-save", "-o", "sample", "--force", "1")
+        loaded = testbed.run("imaging-load", "-i", "new", "2")
     assert done.returncode == 0, done.stderr
     assert names(private) == ["new.json", "new.ndz"]
     assert "new.ndz" not in names(images)
+    assert taken.returncode == 2
+    assert "images/sample.ndz is there already, and would be taken for sample first" in taken.stderr
+    assert loaded.returncode == 0, loaded.stderr
 
 
 SENDS = 'sh -c \'cat "{image}"{filter}; echo "Image size: {size} bytes" >&2{end}\''

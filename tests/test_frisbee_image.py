@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.frisbee.errors import ImageError
-from imaging.frisbee.image import ImageWalk, inspect_image
+from imaging.frisbee.image import ImageWalk, glance_image, inspect_image
 from imaging.frisbee.ndz import (
     CHUNK_SIZE,
     HEADER_SIZE,
@@ -250,3 +250,60 @@ def test_the_sha256_is_the_file_s(write: Write) -> None:
     data = b"".join(three_chunks())
     assert inspect_image(write(data), deep=True).sha256 == hashlib.sha256(data).hexdigest()
     assert parse_header(data).end == 10
+
+
+@pytest.mark.parametrize("sample", ndz_samples.ALL, ids=lambda sample: sample.name)
+def test_a_glance_sees_what_an_inspection_sees(sample: ndz_samples.Sample, write: Write) -> None:
+    path = write(sample.read())
+    glance, summary = glance_image(path), inspect_image(path)
+    assert (glance.size, glance.chunks) == (summary.size, summary.chunks)
+    assert glance.covered_bytes == summary.covered_bytes
+    assert glance.minimum_disk_size == summary.minimum_disk_size
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_a_glance_at_several_chunks(version: int, write: Write) -> None:
+    path = write(b"".join(three_chunks(version, total=3)))
+    glance, summary = glance_image(path), inspect_image(path)
+    assert glance.minimum_disk_size == summary.minimum_disk_size
+    assert glance.covered_bytes >= summary.covered_bytes
+    assert version == 1 or glance.covered_bytes == summary.covered_bytes
+
+
+def test_a_glance_at_what_is_no_image(write: Write, tmp_path: Path) -> None:
+    one, two, three = three_chunks(total=3)
+    other = make_chunk(
+        bytes(2048), [(22, 4)], index=1, first=20, last=30, uuid=b"v" * 16, version=4
+    )
+    early = make_chunk(bytes(2048), [(5, 4)], index=1, first=5, last=30)
+    for data, words in [
+        (b"", "the image is empty"),
+        (b"#!/bin/sh\n", "Bad Magic Number!"),
+        (ndz_samples.truncated(), "truncated"),
+        (one + three, "chunks are missing (chunk 1 of "),
+        (two, "the chunk is numbered 1"),
+        (one + two, "the image has 2 chunks, its headers say 3"),
+        (one + bytes(CHUNK_SIZE), "Bad Magic Number! (chunk 1 of "),
+        (three_chunks(4)[0] + other, "of another image"),
+        (three_chunks()[0] + early, "chunks overlap"),
+    ]:
+        with pytest.raises(ImageError) as caught:
+            glance_image(write(data))
+        assert words in str(caught.value)
+    with pytest.raises(ImageError, match="No such file"):
+        glance_image(tmp_path / "absent")
+    with pytest.raises(ImageError, match="not a regular file"):
+        glance_image(tmp_path)
+
+
+def test_a_glance_is_short_however_large_the_image(write: Write) -> None:
+    one, _, three = three_chunks()
+    path = write(one)
+    last = bytearray(three)
+    last[8:12] = (4095).to_bytes(4, "little")  # its index
+    with path.open("r+b") as stream:
+        stream.seek(4095 * CHUNK_SIZE)
+        stream.write(last)
+    started = time.process_time()
+    assert glance_image(path).size == 4096 * CHUNK_SIZE
+    assert time.process_time() - started < 0.1

@@ -60,7 +60,7 @@ def command(
     from imaging.operations.preflight import plan_load
 
     def prepare(site: Site) -> LoadPlan:
-        library = ImageLibrary(site.settings.images.directory)
+        library = ImageLibrary.of(site.settings.images)
         return plan_load(
             site.settings,
             SelectionWords(node_spec, use_all).nodes(site, library.names()),

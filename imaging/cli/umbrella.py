@@ -9,7 +9,9 @@ from imaging.cli.options import CONTEXT
 
 COMMANDS = (
     "config",
+    "image",
     "inventory",
+    "list",
     "load",
     "nextboot",
     "nodes",

@@ -7,6 +7,8 @@ size and the sha256 elsewhere too.
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +53,23 @@ class ImageSummary:
     end_sector: int
     uuid: bytes | None
     sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGlance:
+    """What the first and the last chunk of an image say.
+
+    Attributes:
+        size: of the image file, in bytes.
+        chunks: how many.
+        covered_bytes: bytes of disk from the first sector to the last that the image speaks for.
+        minimum_disk_size: bytes up to the end of the last data: a disk must be as large.
+    """
+
+    size: int
+    chunks: int
+    covered_bytes: int
+    minimum_disk_size: int
 
 
 class ImageWalk:
@@ -176,6 +195,25 @@ def inspect_image(path: str | os.PathLike[str], *, deep: bool = False) -> ImageS
         ImageError: it is no well-formed image, or cannot be read; the line names the file and
             the chunk.
     """
+    with _opened(path) as (fd, name, size):
+        return _inspect(fd, name, size, deep=deep)
+
+
+def glance_image(path: str | os.PathLike[str]) -> ImageGlance:
+    """Look at the first and the last header of the image at `path`: two reads, whatever its size.
+
+    What is wrong between the two stays unseen: see :func:`inspect_image`.
+
+    Raises:
+        ImageError: it is no image, is truncated or malformed there, or cannot be read.
+    """
+    with _opened(path) as (fd, name, size):
+        return _glance(fd, name, size)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, int]]:
+    """Have a regular file open: its descriptor, name and size; an OSError is an ImageError."""
     name = os.fspath(path)
     try:
         # O_NONBLOCK: a named pipe would wait for its writer
@@ -186,7 +224,7 @@ def inspect_image(path: str | os.PathLike[str], *, deep: bool = False) -> ImageS
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name}: not a regular file")
-        return _inspect(fd, name, status.st_size, deep=deep)
+        yield fd, name, status.st_size
     except OSError as error:
         raise ImageError(f"{name}: {error.strerror}") from error
     finally:
@@ -211,6 +249,32 @@ def check_image_size(name: str, size: int, beginning: bytes) -> int:
             hint=name,
         )
     return chunks
+
+
+def _glance(fd: int, name: str, size: int) -> ImageGlance:
+    beginning = os.pread(fd, HEADER_SIZE, 0)
+    chunks = check_image_size(name, size, beginning)
+    first = last = ImageWalk(name).feed(beginning)
+    if chunks > 1:
+        number = chunks - 1
+        try:
+            last = parse_header(os.pread(fd, HEADER_SIZE, number * CHUNK_SIZE))
+            if last.index != number:
+                raise ImageError(f"the chunk is numbered {last.index}: chunks are missing")
+            if last.start < first.end:
+                raise ImageError(f"the chunk begins at sector {last.start}: chunks overlap")
+            if first.uuid and last.uuid and first.uuid != last.uuid:
+                raise ImageError("the chunk is one of another image")
+        except ImageError as error:
+            raise ImageError(error.message, hint=f"chunk {number} of {name}") from error
+    for total in {first.total, last.total} - {0, chunks}:
+        raise ImageError(f"the image has {chunks} chunks, its headers say {total}", hint=name)
+    return ImageGlance(
+        size=size,
+        chunks=chunks,
+        covered_bytes=(last.end - first.start) * SECTOR_SIZE,
+        minimum_disk_size=last.regions[-1].end * SECTOR_SIZE,
+    )
 
 
 def _inspect(fd: int, name: str, size: int, *, deep: bool) -> ImageSummary:

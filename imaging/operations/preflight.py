@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from imaging.errors import ConfigurationError
-from imaging.images.library import SUFFIX, ImageLibrary, is_image_name
+from imaging.images.library import ImageLibrary, check_name
+from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan
@@ -48,7 +49,7 @@ def plan_load(
         raise ConfigurationError(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )
-    image = ImageLibrary(settings.images.directory).open(name)
+    image = ImageLibrary.of(settings.images).open(name)
     multicast = settings.multicast
     server = ServerPlan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
@@ -86,7 +87,7 @@ def plan_save(
     if len(comment) > COMMENT_LIMIT:
         raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
     node = nodes[0]
-    image = new_image(settings.images.save_directory, name, replace=replace)
+    image = new_image(ImageLibrary.of(settings.images), name, replace=replace)
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     check_power_model(settings)
     return SavePlan(
@@ -137,14 +138,10 @@ def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":
     return prepare_login(user or settings.ssh.user, settings.ssh.port, settings.ssh.key)
 
 
-def new_image(directory: Path, name: str, *, replace: bool) -> Path:
+def new_image(library: ImageLibrary, name: str, *, replace: bool) -> Path:
     """The place of a new image. Raises ConfigurationError when it cannot be made there."""
-    stem = name.removesuffix(SUFFIX)
-    if not is_image_name(stem):
-        raise ConfigurationError(
-            f"{name!r} cannot be the name of an image",
-            hint="names have letters, digits and . _ + - only",
-        )
+    stem = check_name(name)
+    directory = library.private or library.directory
     if not directory.is_dir():
         raise ConfigurationError(
             f"the images directory {directory} does not exist", hint="see [images] in the settings"
@@ -155,6 +152,12 @@ def new_image(directory: Path, name: str, *, replace: bool) -> Path:
             hint="set [images] private to a directory of yours",
         )
     image = directory / f"{stem}{SUFFIX}"
+    shared = library.directory / image.name
+    if shared != image and os.path.lexists(shared):
+        raise ConfigurationError(
+            f"{shared} is there already, and would be taken for {stem} first",
+            hint="save under another name",
+        )
     if image.is_symlink():
         raise ConfigurationError(f"{image} is an alias of {image.readlink()}, and is kept")
     if os.path.lexists(image) and not image.is_file():

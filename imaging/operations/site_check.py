@@ -71,7 +71,7 @@ def _check_private(settings: Settings) -> None:
 
 def _check_default_image(settings: Settings) -> None:
     if settings.images.default and settings.images.directory.is_dir():
-        ImageLibrary(settings.images.directory).locate(settings.images.default)
+        ImageLibrary.of(settings.images).locate(settings.images.default)
 
 
 def _check_nextboot(settings: Settings) -> None:
