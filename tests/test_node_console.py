@@ -19,8 +19,10 @@ from imaging.node.console import open_console
 INETUTILS = Path("/usr/sbin/telnetd")
 
 
-def real_telnetd(shell: str, directory: Path) -> list[str]:
+@pytest.fixture
+def real_telnetd(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The command line of inetutils' telnetd with this login program; skips where it is missing."""
+    shell, directory = str(request.param), tmp_path
     if not INETUTILS.exists():
         pytest.skip("inetutils-telnetd is not installed")
     version = subprocess.run(
@@ -57,14 +59,13 @@ async def serve_with(argv: list[str], listener: trio.socket.SocketType) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash", "busybox ash"])
-async def test_commands_through_a_real_telnetd(shell: str, tmp_path: Path) -> None:
-    argv = real_telnetd(shell, tmp_path)
+@pytest.mark.parametrize("real_telnetd", ["dash", "bash", "busybox ash"], indirect=True)
+async def test_commands_through_a_real_telnetd(real_telnetd: list[str]) -> None:
     traffic: list[str] = []
     pieces: list[bytes] = []
     with trio.fail_after(20), listening() as listener:
         async with open_aio(), trio.open_nursery() as nursery:
-            nursery.start_soon(serve_with, argv, listener)
+            nursery.start_soon(serve_with, real_telnetd, listener)
             stream = await connect(*listener.getsockname())
             async with open_console(
                 stream, "fit01", on_traffic=lambda way, _: traffic.append(way)

@@ -17,6 +17,9 @@ from imaging._aio import from_aio
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.node.connection import connect
 
+# ValueError: what asyncssh makes of packets and versions that are garbage
+FAILURES = (OSError, ValueError, asyncssh.Error)
+
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: .*)?")
 
 
@@ -65,10 +68,11 @@ class Remote:
         """Run a command to its end; its exit status and its output. Raises RemoteError."""
         try:
             done = await from_aio(self._connection.run, command, check=False)
-        except (OSError, asyncssh.Error) as error:
+        except FAILURES as error:
             raise RemoteError(_words(error)) from error
-        output = done.stdout if isinstance(done.stdout, str) else ""
-        return -1 if done.exit_status is None else done.exit_status, output
+        if done.exit_status is None:
+            raise RemoteError(f"{command} was cut off: the connection was lost, or it was killed")
+        return done.exit_status, done.stdout if isinstance(done.stdout, str) else ""
 
     async def uptime_s(self) -> float:
         """Seconds since the system has booted. Raises RemoteError when it does not say."""
@@ -85,7 +89,7 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
     stream = await connect(address, login.port)
     try:
         connection = await from_aio(asyncssh.connect, sock=stream, options=login.options)
-    except (OSError, asyncssh.Error) as error:
+    except FAILURES as error:
         stream.close()
         raise RemoteError(_words(error)) from error
     except BaseException:
@@ -98,7 +102,11 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
         connection.abort()
 
 
-def _words(error: OSError | asyncssh.Error) -> str:
-    text = error.reason if isinstance(error, asyncssh.Error) else error.strerror or str(error)
+def _words(error: OSError | ValueError | asyncssh.Error) -> str:
+    """What failed, in one printable line: the other side may have had a hand in it."""
+    if isinstance(error, ValueError):
+        text = f"what answers speaks no proper ssh: {error}"
+    else:
+        text = error.reason if isinstance(error, asyncssh.Error) else error.strerror or str(error)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line[:200] or type(error).__name__

@@ -1,0 +1,162 @@
+"""The system behind ssh: against real ssh servers, well and badly behaved."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import asyncssh
+import pytest
+import trio
+
+from imaging._aio import from_aio, open_aio
+from imaging.errors import ConfigurationError
+from imaging.node.remote import RemoteError, SshLogin, open_remote, prepare_login
+
+ANSWERS = {"true": (0, ""), "cat /proc/uptime": (0, "12.34 5.00\n"), "false": (1, "")}
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ssh") / "key"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(file)
+    file.chmod(0o600)
+    return file
+
+
+@asynccontextmanager
+async def ssh_server(
+    key: Path, answers: dict[str, tuple[int, str]], *, accepts: bool = True
+) -> AsyncIterator[int]:
+    """A real ssh server with these few commands; it accepts our key, or another."""
+    private = asyncssh.read_private_key(key)
+    accepted = private if accepts else asyncssh.generate_private_key("ssh-ed25519")
+
+    def run(process: "asyncssh.SSHServerProcess[str]") -> None:
+        if process.command not in answers:
+            process.get_extra_info("connection").abort()
+            return
+        status, output = answers[process.command]
+        process.stdout.write(output)
+        process.exit(status)
+
+    acceptor = await from_aio(
+        asyncssh.listen,
+        "127.0.0.1",
+        0,
+        server_host_keys=[private],
+        authorized_client_keys=asyncssh.import_authorized_keys(
+            accepted.export_public_key("openssh").decode()
+        ),
+        process_factory=run,
+    )
+    try:
+        yield acceptor.get_port()
+    finally:
+        acceptor.close()
+
+
+@asynccontextmanager
+async def plain_server(handler: Callable[[trio.SocketStream], object]) -> AsyncIterator[int]:
+    async def handle(stream: trio.SocketStream) -> None:
+        async with stream:
+            await handler(stream)  # type: ignore[misc]
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+def login(key: Path, port: int) -> SshLogin:
+    return prepare_login("root", port, key)
+
+
+async def test_commands_are_run(key: Path) -> None:
+    async with open_aio(), ssh_server(key, ANSWERS) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                assert await remote.run("true") == (0, "")
+                assert await remote.run("false") == (1, "")
+                assert await remote.uptime_s() == 12.34
+
+
+@pytest.mark.parametrize(
+    "told", ["", "soon", "-1 2", "1e9 0", "nan", "12.34\n13.0", "9" * 30, "12.34 \x1b[2J"]
+)
+async def test_an_uptime_that_is_none_is_told(key: Path, told: str) -> None:
+    async with open_aio(), ssh_server(key, {"cat /proc/uptime": (0, told)}) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                if told.startswith("12.34 "):
+                    assert await remote.uptime_s() == 12.34
+                else:
+                    with pytest.raises(RemoteError, match="does not tell its uptime"):
+                        await remote.uptime_s()
+
+
+async def test_a_key_that_is_not_accepted_is_told(key: Path) -> None:
+    async with open_aio(), ssh_server(key, ANSWERS, accepts=False) as port:
+        with trio.fail_after(10), pytest.raises(RemoteError, match="Permission denied"):
+            async with open_remote("127.0.0.1", login(key, port)):
+                pass
+
+
+async def test_a_server_that_closes_after_the_login_is_told(key: Path) -> None:
+    async with open_aio(), ssh_server(key, {}) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                with pytest.raises(RemoteError):
+                    await remote.run("true")
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"SSH-1.5-old\r\n",
+        b"SSH-2.0-x\r\n" + b"\0" * 64,
+        b"\xff" * 5000,
+        b"SSH-2.0-\x1b[2J\xff\r\n\xff\xff\xff\xff",
+    ],
+)
+async def test_what_is_no_ssh_server_is_told(key: Path, banner: bytes) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        await stream.send_all(banner)
+
+    async with open_aio(), plain_server(answer) as port:
+        with trio.fail_after(10), pytest.raises(RemoteError) as caught:
+            async with open_remote("127.0.0.1", login(key, port)):
+                pass
+    assert caught.value.message.isprintable()
+    assert 0 < len(caught.value.message) <= 200
+
+
+async def test_a_server_that_says_nothing_can_be_left(key: Path) -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with open_aio(), plain_server(silent) as port:
+        with trio.move_on_after(0.3) as patience:
+            async with open_remote("127.0.0.1", login(key, port)):
+                pass
+        assert patience.cancelled_caught
+
+
+async def test_nobody_is_an_os_error(key: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    async with open_aio():
+        with pytest.raises(OSError, match="refused"):
+            async with open_remote("127.0.0.1", login(key, port)):
+                pass
+
+
+def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    private = asyncssh.generate_private_key("ssh-ed25519")
+    file.write_bytes(private.export_private_key("pkcs8-pem", passphrase="secret"))
+    with pytest.raises(ConfigurationError, match="use the agent"):
+        prepare_login("root", 22, file)
