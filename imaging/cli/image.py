@@ -7,8 +7,9 @@ from typing import NoReturn
 
 import click
 
+from imaging.cli.operation import STOPPING_SIGNALS
 from imaging.cli.options import CONTEXT
-from imaging.cli.session import STOPPING_SIGNALS, run_with_settings
+from imaging.cli.session import run_with_settings
 from imaging.errors import InfrastructureError, Reason
 from imaging.images.curation import Plan, plan_alias, plan_removal
 from imaging.images.library import ImageLibrary

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from imaging.cli.operation import CommonOptions
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
-from imaging.cli.session import CommonOptions, Site, run, run_operation
+from imaging.cli.session import Site, run, run_operation
 from imaging.feedback.outcomes import RunReport
 from imaging.feedback.results import Detail, Results
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from imaging.cli.session import CommonOptions, Site
+from imaging.cli.operation import CommonOptions
+from imaging.cli.session import Site
 from imaging.site.inventory import Node
 from imaging.site.selection import Selection, select
 

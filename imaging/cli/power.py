@@ -2,8 +2,9 @@
 
 import click
 
+from imaging.cli.operation import CommonOptions
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
-from imaging.cli.session import CommonOptions, Site, run_operation
+from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
 
 ABOUT = {

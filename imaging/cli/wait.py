@@ -4,8 +4,9 @@ from functools import partial
 
 import click
 
+from imaging.cli.operation import CommonOptions
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
-from imaging.cli.session import CommonOptions, Site, run_operation
+from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, availability_line
 
 

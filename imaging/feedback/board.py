@@ -5,21 +5,26 @@ that is updated in place, because a run of 1000 nodes folds some thousand events
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imaging.errors import Reason
 from imaging.feedback.events import (
     Event,
+    ImageHashed,
     NodeFinished,
+    NodeRetried,
     Noticed,
     Progressed,
     RunStarted,
+    Said,
     Sighted,
     StepDone,
     StepFailed,
     StepStarted,
 )
-from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+
+StepEvent = StepStarted | StepDone | StepFailed | Progressed | Sighted | Noticed
 
 
 @dataclass(slots=True)
@@ -31,41 +36,71 @@ class NodeState:
     fraction: float = 0.0
     size: int = 0
     sighting: str = ""
+    message: str = ""
+    attempts: list[NodeOutcome] = field(default_factory=list)
     durations: dict[Step, float] = field(default_factory=dict)
     outcome: NodeOutcome | None = None
 
 
 @dataclass(slots=True)
 class Board:
-    """Where the run is. ``started`` is the time of the first event, in seconds since the epoch."""
+    """Where the run is. ``started`` and ``deadline`` are in seconds since the epoch."""
 
     run_id: str = ""
     command: str = ""
     summary: str = ""
     started: float = 0.0
+    deadline: float = float("inf")
+    user: str = ""
+    image: ImageFacts | None = None
+    quorum: int | None = None
+    transcripts: str = ""
     nodes: dict[str, NodeState] = field(default_factory=dict)
 
     def fold(self, event: Event) -> None:
         """Take one event into account."""
         match event:
             case RunStarted():
-                self.run_id, self.command, self.summary = event.run_id, event.command, event.summary
-                self.started = event.at
-                self.nodes = {name: NodeState() for name in event.nodes}
+                self._start(event)
+            case ImageHashed():
+                if self.image is not None:
+                    self.image = replace(self.image, sha256=event.sha256)
+            case NodeRetried():
+                attempts = [*self.nodes[event.outcome.node].attempts, event.outcome]
+                self.nodes[event.outcome.node] = NodeState(attempts=attempts)
+            case NodeFinished():
+                self.nodes[event.outcome.node].outcome = self._whole(event.outcome)
+            case Said():
+                pass
+            case _ if event.node is not None:
+                self._fold_step(self.nodes[event.node], event)
+
+    @staticmethod
+    def _fold_step(state: NodeState, event: StepEvent) -> None:
+        """Take what happened within an attempt on one node into account."""
+        match event:
             case StepStarted():
-                state = self.nodes[event.node]
                 state.step, state.step_started, state.sighting = event.step, event.at, ""
             case StepDone() | StepFailed():
-                self.nodes[event.node].durations[event.step] = event.duration
+                state.durations[event.step] = event.duration
             case Progressed():
-                state = self.nodes[event.node]
                 state.fraction, state.size = event.fraction, event.size
             case Sighted():
-                self.nodes[event.node].sighting = event.what
-            case NodeFinished():
-                self.nodes[event.outcome.node].outcome = event.outcome
+                state.sighting = event.what
             case Noticed():
-                pass
+                state.message = event.message
+
+    def _start(self, event: RunStarted) -> None:
+        self.run_id, self.command, self.summary = event.run_id, event.command, event.summary
+        self.started, self.deadline = event.at, event.at + event.timeout
+        self.user, self.image, self.quorum = event.user, event.image, event.quorum
+        self.transcripts = event.transcripts
+        self.nodes = {name: NodeState() for name in event.nodes}
+
+    def _whole(self, outcome: NodeOutcome) -> NodeOutcome:
+        """An outcome with what only the board knows: bytes, and earlier attempts."""
+        state = self.nodes[outcome.node]
+        return replace(outcome, size=state.size, attempts=tuple(state.attempts))
 
     @property
     def unfinished(self) -> list[str]:
@@ -126,4 +161,14 @@ class Board:
         complete = tuple(outcome for outcome in outcomes if outcome is not None)
         if len(complete) != len(outcomes):
             raise ValueError(f"no outcome for {', '.join(self.unfinished)}")
-        return RunReport(self.run_id, self.command, complete, now - self.started)
+        return RunReport(
+            self.run_id,
+            self.command,
+            complete,
+            now - self.started,
+            started=self.started,
+            user=self.user,
+            image=self.image,
+            quorum=self.quorum,
+            transcripts=self.transcripts,
+        )

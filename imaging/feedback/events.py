@@ -7,18 +7,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imaging.errors import Reason
-from imaging.feedback.outcomes import NodeOutcome, Step
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome, Step
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The checks are over, and the nodes are about to be touched."""
+    """The checks are over, and the nodes are about to be touched.
+
+    ``timeout`` is that of the whole run, from ``at`` on, in seconds; the rest is as in RunReport.
+    """
 
     at: float
     run_id: str
     command: str
     nodes: tuple[str, ...]
     summary: str
+    timeout: float = float("inf")
+    user: str = ""
+    image: ImageFacts | None = None
+    quorum: int | None = None
+    transcripts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHashed:
+    """The sha256 of the run's image is known: it was computed while the nodes booted."""
+
+    at: float
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,29 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What was said on a channel: telnet or ssh of a node, or the frisbee server's own log.
+
+    ``way`` is ``>`` for what was sent and ``<`` for what was received; ``node`` is None for the
+    server.
+    """
+
+    at: float
+    node: str | None
+    channel: str
+    way: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRetried:
+    """An attempt on a node has failed, and the next begins."""
+
+    at: float
+    outcome: NodeOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFinished:
     """Nothing more happens on this node."""
 
@@ -90,6 +129,16 @@ class NodeFinished:
 
 
 Event = (
-    RunStarted | StepStarted | StepDone | StepFailed | Progressed | Sighted | Noticed | NodeFinished
+    RunStarted
+    | StepStarted
+    | StepDone
+    | StepFailed
+    | Progressed
+    | Sighted
+    | Noticed
+    | ImageHashed
+    | Said
+    | NodeRetried
+    | NodeFinished
 )
 Emit = Callable[[Event], None]

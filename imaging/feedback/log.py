@@ -9,10 +9,13 @@ from pathlib import Path
 
 from imaging.feedback.events import (
     Event,
+    ImageHashed,
     NodeFinished,
+    NodeRetried,
     Noticed,
     Progressed,
     RunStarted,
+    Said,
     Sighted,
     StepDone,
     StepFailed,
@@ -44,7 +47,12 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
         case NodeFinished(outcome=outcome):
             where = f" at {outcome.step}" if outcome.step else ""
             return logging.ERROR, outcome.node, f"FAILED{where} ({outcome.reason})"
-        case Progressed():
+        case NodeRetried(outcome=outcome):
+            text = f"attempt failed ({outcome.reason}), starting again: {outcome.message}"
+            return logging.WARNING, outcome.node, text
+        case ImageHashed():
+            return logging.INFO, "-", f"the image's sha256 is {event.sha256}"
+        case Progressed() | Said():
             return None
 
 

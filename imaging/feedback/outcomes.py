@@ -22,12 +22,23 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """The image of a run; ``size`` is that of its file in bytes, ``sha256`` "" until known."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOutcome:
     """The end of one node's run.
 
     ``reason`` is None when all went fine; otherwise ``step`` is where it failed, and ``message``
     says what failed and what to do. ``durations`` are seconds per step that ended, ``detail`` is
-    the answer of a node that was asked something.
+    the answer of a node that was asked something. ``size`` is how many bytes of image were
+    transferred, ``attempts`` are the earlier ones that failed, where there were retries.
     """
 
     node: str
@@ -36,6 +47,8 @@ class NodeOutcome:
     message: str = ""
     durations: Mapping[Step, float] = field(default_factory=dict)
     detail: str = ""
+    size: int = 0
+    attempts: tuple["NodeOutcome", ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -45,12 +58,22 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The end of a run: one outcome for each subject node, in their order."""
+    """The end of a run: one outcome for each subject node, in their order.
+
+    ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes
+    must be fine for the run to be; None is all of them. ``transcripts`` is the directory of what
+    was said in the run, "" when it is not kept.
+    """
 
     run_id: str
     command: str
     outcomes: tuple[NodeOutcome, ...]
-    elapsed: float  # seconds
+    elapsed: float
+    started: float = 0.0
+    user: str = ""
+    image: ImageFacts | None = None
+    quorum: int | None = None
+    transcripts: str = ""
 
     @property
     def failed(self) -> tuple[NodeOutcome, ...]:
@@ -59,5 +82,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when everything went fine for all subject nodes, 1 otherwise."""
-        return 0 if self.outcomes and not self.failed else 1
+        """0 when everything went fine for all subject nodes, or for the quorum; 1 otherwise."""
+        wanted = len(self.outcomes) if self.quorum is None else self.quorum
+        fine = len(self.outcomes) - len(self.failed)
+        return 0 if self.outcomes and fine >= wanted else 1

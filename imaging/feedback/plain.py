@@ -6,6 +6,7 @@ writes. Everything goes to one stream (standard error), so that standard output 
 
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from imaging.feedback.board import Board
@@ -136,6 +137,14 @@ class PlainDisplay:
                 return self._milestones.lines(event)[:1] if worth else []
             case _:
                 return self._milestones.lines(event)
+
+    def shown(self) -> AbstractContextManager[None]:
+        """The bar needs nothing of the screen."""
+        return nullcontext()
+
+    def asks_before_interrupt(self) -> bool:
+        """It cannot ask."""
+        return False
 
     def clear(self) -> None:
         """Take the bar off the screen for a moment, so that something else can be written."""

@@ -23,6 +23,10 @@ FAILURES = (OSError, ValueError, asyncssh.Error)
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: .*)?")
 
 
+UPTIME = "cat /proc/uptime"
+"""What a system is asked for the seconds since it has booted; see :func:`parse_uptime`."""
+
+
 class RemoteError(ImagingError):
     """An attempt to use ssh failed; the next may not."""
 
@@ -57,6 +61,14 @@ def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
     return SshLogin(port, options)
 
 
+def parse_uptime(output: str) -> float:
+    """The seconds since a system has booted, in its answer. Raises RemoteError."""
+    found = _UPTIME.fullmatch(output.strip())
+    if found is None:
+        raise RemoteError("it does not tell its uptime")
+    return float(found[1])
+
+
 class Remote:
     """A login on a node."""
 
@@ -73,14 +85,6 @@ class Remote:
         if done.exit_status is None:
             raise RemoteError(f"{command} was cut off: the connection was lost, or it was killed")
         return done.exit_status, done.stdout if isinstance(done.stdout, str) else ""
-
-    async def uptime_s(self) -> float:
-        """Seconds since the system has booted. Raises RemoteError when it does not say."""
-        status, output = await self.run("cat /proc/uptime")
-        found = _UPTIME.fullmatch(output.strip())
-        if status != 0 or found is None:
-            raise RemoteError("it does not tell its uptime")
-        return float(found[1])
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ reset; until it is, the connection is dropped and tried again.
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -128,7 +129,9 @@ class RamdiskSearch:
             if self._sighting.reason is Reason.NO_TELNET:
                 self._sighting.what = f"telnet: {words(error)}"
             return None
-        console = await attempt.enter_async_context(open_console(stream, self._story.node))
+        console = await attempt.enter_async_context(
+            open_console(stream, self._story.node, on_traffic=partial(self._story.said, "telnet"))
+        )
         try:
             with trio.fail_after(settings.boot.shell_timeout_s):
                 await console.wait_for_shell(SHELL_RETRY_S)

@@ -4,7 +4,7 @@ One nursery with one child per node; the frisbee server is a service beside them
 fails becomes an outcome and never disturbs the others; the death of the server ends the run.
 """
 
-from collections.abc import Callable
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
-from imaging.feedback.events import Emit
-from imaging.feedback.outcomes import Step
+from imaging.feedback.events import Emit, Said
+from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
@@ -60,6 +60,16 @@ class LoadPlan:
         size = self.image.summary.size / MEBIBYTE
         return f"load {self.image.name} ({size:.0f} MiB) on {count}: {format_selection(self.nodes)}"
 
+    @property
+    def image_facts(self) -> ImageFacts:
+        """The image that is loaded; its sha256 is computed on the way."""
+        return ImageFacts(self.image.name, str(self.image.path), self.image.summary.size)
+
+    @property
+    def quorum(self) -> int | None:
+        """All nodes must be fine."""
+        return None
+
     def describe(self) -> list[str]:
         """What a dry run prints."""
         summary = self.image.summary
@@ -77,14 +87,16 @@ class LoadPlan:
         ]
 
 
-async def load(
-    plan: LoadPlan, emit: Emit, on_server_line: Callable[[str], None] = lambda _: None
-) -> None:
+async def load(plan: LoadPlan, emit: Emit) -> None:
     """Carry out a plan; every node's outcome is emitted.
 
     Raises InfrastructureError (in a group) when the frisbee server fails.
     """
-    server = FrisbeeServer(plan.server, on_server_line)
+
+    def told(line: str) -> None:
+        emit(Said(time.time(), None, "server", "<", f"{line}\n".encode()))
+
+    server = FrisbeeServer(plan.server, told)
     async with (
         open_aio(),
         open_cards(plan.settings.power) as card,

@@ -8,7 +8,7 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
-from imaging.feedback.outcomes import Step
+from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.cmc import open_cards
 from imaging.operations.steps import NodeStory
@@ -44,6 +44,16 @@ class PowerPlan:
     def summary(self) -> str:
         """What is about to be done, in one line."""
         return f"{self.verb}: {format_selection(self.nodes)}"
+
+    @property
+    def image_facts(self) -> ImageFacts | None:
+        """There is no image."""
+        return None
+
+    @property
+    def quorum(self) -> int | None:
+        """All nodes must be fine."""
+        return None
 
     def describe(self) -> list[str]:
         """What a dry run prints."""

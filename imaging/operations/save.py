@@ -18,7 +18,7 @@ import trio
 from imaging._aio import open_aio
 from imaging.errors import InfrastructureError, NodeError, Reason
 from imaging.feedback.events import Emit
-from imaging.feedback.outcomes import Step
+from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.images.collector import Collector
 from imaging.images.partial import PartialImage, open_partial, store_failed
@@ -64,6 +64,16 @@ class SavePlan:
     def summary(self) -> str:
         """What is about to be done, in one line."""
         return f"save {self.node.name} as {self.name}: {self.image}"
+
+    @property
+    def image_facts(self) -> ImageFacts:
+        """The image that is made; its size and sha256 are known at the end."""
+        return ImageFacts(self.name, str(self.image), 0)
+
+    @property
+    def quorum(self) -> int | None:
+        """All nodes must be fine."""
+        return None
 
     def describe(self) -> list[str]:
         """What a dry run prints."""

@@ -10,8 +10,10 @@ from imaging.errors import NodeError
 from imaging.feedback.events import (
     Emit,
     NodeFinished,
+    NodeRetried,
     Noticed,
     Progressed,
+    Said,
     Sighted,
     StepDone,
     StepFailed,
@@ -67,12 +69,21 @@ class NodeStory:
         """Tell something that is no step but worth knowing."""
         self._emit(Noticed(time.time(), self.node, message))
 
+    def said(self, channel: str, way: str, data: bytes) -> None:
+        """Tell what was sent (``>``) or received (``<``) on a channel of the node."""
+        self._emit(Said(time.time(), self.node, channel, way, data))
+
+    def retry(self, error: NodeError) -> None:
+        """Tell that this attempt has failed, and that there is another one."""
+        self._emit(NodeRetried(time.time(), self._outcome(error)))
+
     def finish(self, error: NodeError | None = None, detail: str = "") -> None:
         """Tell the outcome."""
         if error is None:
             outcome = NodeOutcome(self.node, durations=dict(self._durations), detail=detail)
         else:
-            outcome = NodeOutcome(
-                self.node, error.reason, self._step, str(error), dict(self._durations)
-            )
+            outcome = self._outcome(error)
         self._emit(NodeFinished(time.time(), outcome))
+
+    def _outcome(self, error: NodeError) -> NodeOutcome:
+        return NodeOutcome(self.node, error.reason, self._step, str(error), dict(self._durations))

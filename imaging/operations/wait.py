@@ -14,9 +14,16 @@ import trio
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
-from imaging.feedback.outcomes import Step
+from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.node.connection import words
-from imaging.node.remote import Remote, RemoteError, SshLogin, open_remote
+from imaging.node.remote import (
+    UPTIME,
+    Remote,
+    RemoteError,
+    SshLogin,
+    open_remote,
+    parse_uptime,
+)
 from imaging.operations.boot import RamdiskSearch
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
@@ -54,6 +61,16 @@ class WaitPlan:
         """What is about to be done, in one line."""
         count = f"{len(self.nodes)} node{'s' if len(self.nodes) != 1 else ''}"
         return f"wait for {self.what} on {count}: {format_selection(self.nodes)}"
+
+    @property
+    def image_facts(self) -> ImageFacts | None:
+        """There is no image."""
+        return None
+
+    @property
+    def quorum(self) -> int | None:
+        """All nodes must be fine."""
+        return None
 
     def describe(self) -> list[str]:
         """What a dry run prints."""
@@ -126,14 +143,22 @@ class SshSearch:
             reason=Reason.NO_SSH,
         )
 
+    async def _run(self, remote: Remote, command: str) -> tuple[int, str]:
+        """Run a command; both it and its answer are told."""
+        self._story.said("ssh", ">", command.encode())
+        status, output = await remote.run(command)
+        self._story.said("ssh", "<", f"{output}[status {status}]\n".encode())
+        return status, output
+
     async def _prove(self, remote: Remote) -> None:
         """Raise RemoteError unless this is a working system, and the one we wait for."""
-        status, _ = await remote.run("true")
+        status, _ = await self._run(remote, "true")
         if status != 0:
             raise RemoteError(f"true ended with status {status}")
         if self._booted_after is None:
             return
-        uptime = await remote.uptime_s()
+        _, told = await self._run(remote, UPTIME)
+        uptime = parse_uptime(told)
         since = trio.current_time() - self._booted_after
         if uptime > since + self._settings.boot.uptime_slack_s:
             raise RemoteError(f"a system is up since {uptime:.0f} s, which is too long")

@@ -1,0 +1,246 @@
+"""One run of an operation: services around one cancel scope, and all who are told."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from imaging.errors import ImagingError, InfrastructureError, Reason
+from imaging.feedback.board import Board
+from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
+from imaging.feedback.log import log_event
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome
+from imaging.feedback.plain import PlainDisplay
+from imaging.feedback.results import Detail, Results
+from imaging.feedback.sinks import Display, Sink
+from imaging.site.schema import Settings
+from imaging.site.user import login_name
+
+if TYPE_CHECKING:
+    import trio  # imported when it is used: imaging-nodes does not wait for it
+
+log = logging.getLogger(__name__)
+
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """The options that all operations share.
+
+    ``timeout`` is in seconds, None for the setting; ``events`` is a file, or ``-`` for standard
+    output.
+    """
+
+    timeout: float | None = None
+    quiet: bool = False
+    verbose: bool = False
+    dry_run: bool = False
+    live: bool = False
+    json: bool = False
+    events: str | None = None
+    report: Path | None = None
+    ok_file: Path | None = None
+    ko_file: Path | None = None
+
+
+class Plan(Protocol):
+    """What an operation is about to do, all checks done."""
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """The subject nodes."""
+
+    @property
+    def summary(self) -> str:
+        """The whole plan in one line."""
+
+    @property
+    def image_facts(self) -> ImageFacts | None:
+        """The image of the run, if there is one."""
+
+    @property
+    def quorum(self) -> int | None:
+        """How many nodes must be fine for the run to be; None is all of them."""
+
+    def describe(self) -> list[str]:
+        """What a dry run prints."""
+
+
+P = TypeVar("P", bound=Plan)
+
+
+def first_leaf(error: BaseException) -> BaseException:
+    """The first error that is no group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def process_age() -> float:
+    """Seconds since this process was started: the timeout counts from there (Linux's /proc)."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+@dataclass(slots=True)
+class Operation:
+    """One run; ``timeout`` is in seconds from the start of the process."""
+
+    command: str
+    options: CommonOptions
+    results: Results
+    run_id: str
+    timeout: float
+    settings: Settings
+    board: Board = field(default_factory=Board)
+    sinks: list[Sink] = field(default_factory=list)
+    signalled: signal.Signals | None = None
+    failure: InfrastructureError | None = None
+    dry: list[str] | None = None
+
+    def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
+        """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
+        import trio
+
+        display = PlainDisplay(self.board, sys.stderr, self._detail())
+        with display.shown():
+            trio.run(self._main, prepare, operate, display)
+        if self.dry is not None:
+            print("\n".join(self.dry))
+            return 0
+        return self._result()
+
+    async def _main(
+        self,
+        prepare: Callable[[], P],
+        operate: Callable[[P, Emit], Awaitable[None]],
+        display: Display,
+    ) -> None:
+        import trio
+
+        def record(event: Event) -> None:
+            self.board.fold(event)
+            log_event(event)
+            for sink in self.sinks:
+                sink.take(event)
+            if isinstance(event, NodeFinished):
+                self._print_finished(event.outcome, display)
+
+        def emit(event: Event) -> None:
+            record(event)
+            display.take(event)
+
+        refused: ImagingError | None = None
+        async with trio.open_nursery() as services:
+            scope = trio.CancelScope()
+            scope.deadline = trio.current_time() + self.timeout - process_age()
+            await services.start(self._watch_signals, scope, display)
+            services.start_soon(display.run)
+            with scope:
+                try:
+                    plan = await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
+                    if self.options.dry_run:
+                        self.dry = plan.describe()
+                    else:
+                        await self._carry_out(plan, operate, emit)
+                except ImagingError as error:
+                    refused = error
+            # the summary names these nodes a moment later; when quiet, there is none
+            self._conclude(emit if self.options.quiet else record)
+            services.cancel_scope.cancel(reason="the run is over")
+        if refused is not None:
+            raise refused
+
+    def _detail(self) -> Detail:
+        """How much of the progress is told: what the user said, else what suits the command."""
+        if self.options.quiet:
+            return Detail.NOTHING if self.results.as_finished else Detail.FAILURES
+        return Detail.STEPS if self.options.verbose else self.results.detail
+
+    def _print_finished(self, outcome: NodeOutcome, display: Display) -> None:
+        if self.results.as_finished is not None and not self.options.quiet:
+            display.clear()
+            print(self.results.as_finished(outcome), flush=True)
+
+    async def _carry_out(
+        self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
+    ) -> None:
+        emit(
+            RunStarted(
+                time.time(),
+                self.run_id,
+                self.command,
+                tuple(plan.node_names),
+                plan.summary,
+                timeout=self.timeout - process_age(),
+                user=login_name(),
+                image=plan.image_facts,
+                quorum=plan.quorum,
+            )
+        )
+        try:
+            await operate(plan, emit)
+        except* InfrastructureError as group:
+            leaf = first_leaf(group)
+            assert isinstance(leaf, InfrastructureError)
+            self.failure = leaf
+
+    def _conclude(self, emit: Emit) -> None:
+        """Give every node that the end of the run found at work its outcome."""
+        if self.failure is not None:
+            reason, message = self.failure.reason, str(self.failure)
+        elif self.signalled is not None:
+            reason, message = Reason.INTERRUPTED, f"interrupted by {self.signalled.name}"
+        else:
+            reason, message = Reason.TIMEOUT, f"not done within {self.timeout:g} s"
+        for name in self.board.unfinished:
+            outcome = self.board.interrupted_outcome(name, reason, message)
+            emit(NodeFinished(time.time(), outcome))
+
+    def _result(self) -> int:
+        if not self.board.nodes:
+            what = (
+                f"interrupted by {self.signalled.name}"
+                if self.signalled
+                else f"not done within {self.timeout:g} s"
+            )
+            print(f"{self.command}: {what}, before any node was touched", file=sys.stderr)
+            return 1
+        if self.failure is not None:
+            print(f"{self.command}: {self.failure}", file=sys.stderr)
+        report = self.board.report(time.time())
+        for sink in self.sinks:
+            sink.finish(report)
+        lines = [] if self.options.quiet else self.results.at_end(report)
+        if lines:
+            print("\n".join(lines), flush=True)
+        return report.exit_code
+
+    async def _watch_signals(
+        self,
+        scope: "trio.CancelScope",
+        display: Display,
+        *,
+        task_status: "trio.TaskStatus[None]",
+    ) -> None:
+        """Cancel the run at the first signal; the second one means it."""
+        import trio
+
+        # what the parent has told us to ignore (nohup, a background job) stays ignored
+        wanted = [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+        with trio.open_signal_receiver(*wanted) as signals:
+            task_status.started()
+            async for number in signals:
+                if self.signalled is not None:
+                    raise KeyboardInterrupt
+                if number == signal.SIGINT and display.asks_before_interrupt():
+                    continue
+                self.signalled = signal.Signals(number)
+                scope.cancel(reason=self.signalled.name)
