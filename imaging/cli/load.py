@@ -4,10 +4,12 @@ import click
 
 from imaging.cli.options import (
     CONTEXT,
+    QuorumOf,
     SelectionWords,
     common_options,
     node_selection,
     operation_options,
+    read_quorum,
 )
 from imaging.cli.session import Site, run_operation
 
@@ -29,6 +31,26 @@ from imaging.cli.session import Site, run_operation
     help="The nodes are in the ramdisk already: no reset before or after, no nextboot link.",
 )
 @click.option("--wait", is_flag=True, help="Go on until ssh answers on the new system.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0, max=100),
+    default=0,
+    metavar="N",
+    help="Start again, up to N times, with a node that failed.",
+)
+@click.option(
+    "--min-ok",
+    callback=read_quorum,
+    metavar="N|N%",
+    help="Exit with 0 when at least so many nodes are fine; the rest is told all the same.",
+)
+@click.option(
+    "--on-failure",
+    type=click.Choice(["leave", "off"]),
+    default="leave",
+    show_default=True,
+    help="A node with a half-written disk is left in the ramdisk, or switched off.",
+)
 @operation_options
 @click.pass_context
 def command(
@@ -39,6 +61,9 @@ def command(
     bandwidth: float | None,
     no_reset: bool,
     wait: bool,
+    retries: int,
+    min_ok: QuorumOf | None,
+    on_failure: str,
     timeout: float | None,
     quiet: bool,
     verbose: bool,
@@ -56,18 +81,22 @@ def command(
       imaging-load -i ./my-image.ndz -t 300 -a
     """
     from imaging.images.library import ImageLibrary
-    from imaging.operations.load import LoadPlan, load
+    from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
     from imaging.operations.preflight import plan_load
 
     def prepare(site: Site) -> LoadPlan:
         library = ImageLibrary.of(site.settings.images)
+        nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
         return plan_load(
             site.settings,
-            SelectionWords(node_spec, use_all).nodes(site, library.names()),
+            nodes,
             image_name=image,
             bandwidth_mibps=bandwidth,
             reset=not no_reset,
             wait=wait,
+            policy=LoadPolicy(
+                retries, min_ok(len(nodes)) if min_ok else None, OnFailure(on_failure)
+            ),
         )
 
     if wait and no_reset:

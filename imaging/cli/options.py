@@ -1,14 +1,18 @@
 """The options that several commands share, spelled once."""
 
+import math
 import os
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import click
 
 from imaging.cli.operation import CommonOptions
 from imaging.cli.session import Site
+from imaging.errors import ConfigurationError
 from imaging.site.inventory import Node
 from imaging.site.selection import Selection, select
 
@@ -79,3 +83,28 @@ def common_options(
     if quiet and verbose:
         raise click.UsageError("-q and -v exclude each other")
     return CommonOptions(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+
+
+QuorumOf = Callable[[int], int]
+"""How many nodes must be fine, given how many there are."""
+
+
+def read_quorum(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> QuorumOf | None:
+    """A click callback for ``N`` or ``N%``."""
+    if value is None:
+        return None
+    found = re.fullmatch("([0-9]{1,6})(%?)", value)
+    if found is None or (found[2] and int(found[1]) > 100):
+        raise click.BadParameter(f"{value!r} is no number of nodes (30) and no percentage (90%)")
+    number = int(found[1])
+    if found[2]:
+        return lambda total: math.ceil(total * number / 100)
+    return partial(_at_least, number)
+
+
+def _at_least(number: int, total: int) -> int:
+    if number > total:
+        raise ConfigurationError(f"at least {number} nodes cannot be fine: there are {total}")
+    return number

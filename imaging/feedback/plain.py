@@ -13,6 +13,7 @@ from imaging.feedback.board import Board
 from imaging.feedback.events import (
     Event,
     NodeFinished,
+    NodeRetried,
     Noticed,
     Progressed,
     RunStarted,
@@ -69,6 +70,11 @@ class Milestones:
                 return [event.summary]
             case Noticed():
                 return [f"{event.node}: {event.message}" if event.node else event.message]
+            case NodeRetried(outcome=outcome):
+                where = f"at {outcome.step} ({outcome.reason})"
+                return [
+                    f"{outcome.node}: attempt failed {where}, starting again: {outcome.message}"
+                ]
             case NodeFinished() if not event.outcome.ok:
                 return [outcome_line(event.outcome), *self._completed_steps()]
             case StepDone():
@@ -133,7 +139,7 @@ class PlainDisplay:
                 return self._milestones.lines(event) if isinstance(event, Noticed) else []
             case Detail.MILESTONES if self._has_bar:
                 # the bar tells the rest
-                worth = failed or isinstance(event, RunStarted | Noticed)
+                worth = failed or isinstance(event, RunStarted | Noticed | NodeRetried)
                 return self._milestones.lines(event)[:1] if worth else []
             case _:
                 return self._milestones.lines(event)

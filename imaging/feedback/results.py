@@ -30,7 +30,11 @@ def summary_lines(report: RunReport) -> list[str]:
     verdict = f"{report.command}: {total - failed} of {total} nodes done"
     if failed:
         verdict += f", {failed} failed"
-    return [*map(outcome_line, report.failed), f"{verdict} in {report.elapsed:.1f} s"]
+    verdict += f" in {report.elapsed:.1f} s"
+    if report.quorum is not None:
+        enough = "enough" if report.exit_code == 0 else "too few"
+        verdict += f": {enough}, as at least {report.quorum} were asked for"
+    return [*map(outcome_line, report.failed), verdict]
 
 
 def answer_lines(report: RunReport) -> list[str]:

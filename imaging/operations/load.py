@@ -7,6 +7,7 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import trio
@@ -31,6 +32,28 @@ if TYPE_CHECKING:
     from imaging.node.remote import SshLogin  # asyncssh is imported only when it is used
 
 MEBIBYTE = 1024 * 1024
+SWITCH_OFF_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
+HOPELESS = frozenset({Reason.NO_DISK, Reason.DISK_TOO_SMALL})  # another attempt changes nothing
+
+
+class OnFailure(StrEnum):
+    """What becomes of a node whose disk is half-written: it is never booted from it."""
+
+    LEAVE = "leave"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPolicy:
+    """What to do about failures.
+
+    A node that fails is tried again, from the start, up to ``retries`` times. ``quorum`` is how
+    many nodes must be fine for the run to be; None is all of them.
+    """
+
+    retries: int = 0
+    quorum: int | None = None
+    on_failure: OnFailure = OnFailure.LEAVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,7 @@ class LoadPlan:
     server: ServerPlan
     reset: bool
     login: "SshLogin | None" = None
+    policy: LoadPolicy = LoadPolicy()
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -67,8 +91,8 @@ class LoadPlan:
 
     @property
     def quorum(self) -> int | None:
-        """All nodes must be fine."""
-        return None
+        """How many nodes must be fine; None is all of them."""
+        return self.policy.quorum
 
     def describe(self) -> list[str]:
         """What a dry run prints."""
@@ -83,8 +107,20 @@ class LoadPlan:
             f"links: {self.nextboot.directory}/01-MAC -> {self.nextboot.ramdisk}"
             if self.reset
             else "links: none, the nodes are in the ramdisk already",
+            *self._policy_lines(),
             *where,
         ]
+
+    def _policy_lines(self) -> list[str]:
+        policy = self.policy
+        lines = []
+        if policy.retries:
+            lines.append(f"retries: up to {policy.retries} per node")
+        if policy.quorum is not None:
+            lines.append(f"quorum: at least {policy.quorum} of {len(self.nodes)} nodes")
+        if policy.on_failure is OnFailure.OFF:
+            lines.append("on failure: a node with a half-written disk is switched off")
+        return lines
 
 
 async def load(plan: LoadPlan, emit: Emit) -> None:
@@ -117,18 +153,46 @@ class _NodeLoad:
     ) -> None:
         self._plan = plan
         self._node = node
+        self._emit = emit
         self._story = NodeStory(node.name, emit)
+        self._transfer: Transfer | None = None
         self._server = server
         self._card = card
 
     async def run(self) -> None:
         """Take the node through all steps; a NodeError ends it as data, not as an exception."""
-        try:
-            await self._steps()
-        except NodeError as error:
-            self._story.finish(error)
-        else:
-            self._story.finish()
+        for left in reversed(range(self._plan.policy.retries + 1)):
+            # an attempt starts from nothing: steps, durations and progress are its own
+            self._story = NodeStory(self._node.name, self._emit)
+            self._transfer = None
+            try:
+                await self._steps()
+            except NodeError as error:
+                if left and error.reason not in HOPELESS:
+                    self._story.retry(error)
+                    continue
+                await self._care_for_disk()
+                self._story.finish(error)
+            except trio.Cancelled:
+                await self._care_for_disk()
+                raise
+            else:
+                self._story.finish()
+            return
+
+    async def _care_for_disk(self) -> None:
+        """Switch a node off that must not be booted, when the policy says so."""
+        half_written = self._transfer is not None and self._transfer.is_half_done
+        if not half_written or self._plan.policy.on_failure is not OnFailure.OFF:
+            return
+        with trio.move_on_after(SWITCH_OFF_BUDGET_S, shield=True):
+            try:
+                await self._card.turn_off()
+                self._story.notice("its disk is half-written: it was switched off")
+            except NodeError as error:
+                self._story.notice(f"its disk is half-written, and it is not off: {error}")
+            return
+        self._story.notice("its disk is half-written, and its card was too slow to switch it off")
 
     async def _steps(self) -> None:
         story, plan, node = self._story, self._plan, self._node
@@ -140,9 +204,8 @@ class _NodeLoad:
                 detail.text = self._check_disk(visit.disk_size(inspection))
             with story.step(Step.TRANSFER) as detail:
                 channel = await self._server.ready()
-                detail.text = await Transfer(story, plan.image, plan.settings).run(
-                    console, node.control.ip, channel
-                )
+                self._transfer = Transfer(story, plan.image, plan.settings)
+                detail.text = await self._transfer.run(console, node.control.ip, channel)
         if plan.reset:
             restarted = trio.current_time()
             with story.step(Step.RESTART):

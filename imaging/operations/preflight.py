@@ -14,7 +14,7 @@ from imaging.images.library import ImageLibrary, check_name
 from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
-from imaging.operations.load import LoadPlan
+from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import PowerPlan, Verb
 from imaging.operations.save import SavePlan
 from imaging.site.inventory import Node
@@ -39,6 +39,7 @@ def plan_load(
     bandwidth_mibps: float | None,
     reset: bool,
     wait: bool,
+    policy: LoadPolicy,
 ) -> LoadPlan:
     """Check the image, the tools and the nextboot directory, and plan the load.
 
@@ -64,7 +65,7 @@ def plan_load(
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     check_power_model(settings)
     login = ssh_login(settings) if wait else None
-    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login)
+    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy)
 
 
 def plan_save(

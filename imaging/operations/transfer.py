@@ -29,8 +29,14 @@ class Transfer:
         self._settings = settings
         self._dialect = ClientDialect()
         self._joined = False
+        self._complete = False
         self._wrote: Wrote | None = None
         self._patience = trio.CancelScope()
+
+    @property
+    def is_half_done(self) -> bool:
+        """Whether the client has begun to write, and is not known to have written all."""
+        return self._joined and not self._complete
 
     async def run(self, console: Console, address: str, channel: Channel) -> str:
         """Run the client on the node at ``address``; returns a detail for the step.
@@ -84,6 +90,7 @@ class Transfer:
         elif self._wrote.actual < expected:
             problem = f"the client wrote {self._wrote.actual} of the image's {expected} bytes"
         else:
+            self._complete = True
             self._story.progress(1.0, self._image.summary.size)
             return f"{self._wrote.actual} bytes written"
         raise NodeError(
