@@ -13,4 +13,9 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
        testbed      the virtual testbed: uses site and frisbee, never operations
 """
 
+import time
+
 __version__ = "0.1.0.dev0"
+
+STARTED = time.monotonic()
+"""When the command began: its --timeout counts from here, the imports included."""

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     DISK_TOO_SMALL = "disk-too-small"
     FRISBEE_FAILED = "frisbee-failed"
     IMAGEZIP_FAILED = "imagezip-failed"
+    NETCAT_FAILED = "netcat-failed"
     INCOMPLETE_IMAGE = "incomplete-image"
     STORE_FAILED = "store-failed"
     STALLED = "stalled"

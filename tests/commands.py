@@ -186,6 +186,13 @@ class Commands:
         with self._edited(self.directory / "imaging.conf", lambda text: text.replace(old, new, 1)):
             yield
 
+    def setting_value(self, key: str) -> str:
+        """The value of the first such key in the settings of the directory."""
+        for line in (self.directory / "imaging.conf").read_text().splitlines():
+            if line.startswith(f"{key} = "):
+                return line.partition(" = ")[2]
+        raise KeyError(key)
+
     @contextmanager
     def unreachable(self, name: str, kind: str) -> Iterator[None]:
         """Have one of a node's interfaces at an address where nobody is, for a while."""

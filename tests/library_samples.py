@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imaging.frisbee.image import inspect_image
-from imaging.images.sidecar import Sidecar, write_sidecar
+from imaging.images.sidecar import Sidecar, encode_sidecar, sidecar_path
 from tests import ndz_samples
 from tests.commands import run_command, user_environment
 from tests.ndz_samples import Sample
@@ -41,7 +41,8 @@ def write_saved(path: Path, sample: Sample = ndz_samples.V3, **changes: object) 
         "minimum_disk_size": summary.minimum_disk_size,
         "sha256": summary.sha256,
     }
-    write_sidecar(path, Sidecar(**{**fields, **changes}))  # type: ignore[arg-type]
+    sidecar = Sidecar(**{**fields, **changes})  # type: ignore[arg-type]
+    sidecar_path(path).write_bytes(encode_sidecar(sidecar))
     return path
 
 

@@ -167,8 +167,6 @@ def test_a_site_that_is_fine(site: SiteDirectory) -> None:
         ("[images]\ndefault = fedora", "no image 'fedora'"),
         ("[nextboot]\ndirectory = none", "none does not exist"),
         ("[nextboot]\nramdisk = none", "none does not exist"),
-        ("[power]\nmodel = toaster", "unknown power card model 'toaster'"),
-        ("[power]\nmodel = cmc.x", "unknown power card model 'cmc.x'"),
         ("[multicast]\nserver = no-such-tool -x", "'no-such-tool'"),
         ("[ssh]\nkey = none", "none does not exist"),
         ("[ssh]\nkey = images", "images is not a regular file"),

@@ -116,7 +116,7 @@ def test_a_dangling_alias_can_be_moved(site: Path) -> None:
         ("a b", "debian", "cannot be the name of an image"),
         ("../x", "debian", "cannot be the name of an image"),
         ("new", "$(id)", "cannot be the name of an image"),
-        ("x" * 300, "debian", "File name too long"),
+        ("x" * 300, "debian", "has 200 characters at most"),
     ],
 )
 def test_what_gets_no_alias(site: Path, alias: str, target: str, said: str) -> None:

@@ -100,7 +100,7 @@ def spoil(site: Path, how: str) -> None:
         ("", ["mine", "--as", "x$(touch INJ)"], "cannot be the name of an image"),
         ("", [f"private/{OLD_NAME}.ndz"], "give it a name with --as"),
         ("", ["images/debian.ndz"], "is shared already"),
-        ("", ["mine", "--as", "x" * 300], "File name too long"),
+        ("", ["mine", "--as", "x" * 300], "has 200 characters at most"),
         ("cut", ["mine"], "truncated"),
         ("short", ["mine"], "is cut short"),
         ("long", ["mine"], "speaks of 524288 bytes"),

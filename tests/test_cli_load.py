@@ -163,7 +163,7 @@ def test_a_dead_card_fails_its_node_and_delays_nobody(testbed: Commands) -> None
     with testbed.unreachable("fit02", "cmc"):
         done = testbed.run("imaging-load", "-i", "sample", "1-3")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[0].startswith("fit02: FAILED at power (no-cmc): fit02: its CMC")
+    assert done.stdout.splitlines()[0].startswith("fit02: FAILED at power (no-cmc): its CMC")
     assert "2 of 3 nodes done" in done.stdout
     assert testbed.links() == []
 
@@ -256,7 +256,7 @@ def test_with_wait_a_system_that_never_answers_is_told(testbed: Commands) -> Non
     with testbed.setting("port = 2222", "port = 2223\ntimeout_s = 1"):
         done = testbed.run("imaging-load", "--wait", "-i", "sample", "1")
     assert done.returncode == 1
-    assert "fit01: FAILED at ssh (no-ssh): fit01: no ssh at 127." in done.stdout
+    assert "fit01: FAILED at ssh (no-ssh): no ssh at 127." in done.stdout
     assert "connection refused" in done.stdout
 
 

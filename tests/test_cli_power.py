@@ -1,7 +1,11 @@
 """The power verbs, and the selection by power, against a running virtual testbed."""
 
 import json
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +133,74 @@ def test_a_card_that_does_not_answer_is_told_beside_the_selection(testbed: Comma
     assert done.returncode == 1
     assert done.stdout == "fit01\nfit03\n"
     assert done.stderr.startswith("fit02: FAILED at power (no-cmc): ")
+
+
+@contextmanager
+def frozen(testbed: Commands) -> Iterator[None]:
+    """The cards accept connections and never answer, for a while."""
+    process = int((testbed.directory / "testbed.pid").read_text())
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def test_what_the_timeout_cuts_off_is_named_beside_the_selection(testbed: Commands) -> None:
+    with frozen(testbed):
+        done = testbed.run("imaging-nodes", "--on", "--export", "-t", "1", "1-2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("FAILED at power (timeout): not done within 1 s") == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_without_any_answer_nodes_stay_as_they_were(testbed: Commands, shell: str) -> None:
+    profile = Path(__file__).parent.parent / "etc/profile.d/imaging.sh"
+    script = f'. {profile}\nNODES="fit01 fit02"\nfocus-nodes-on\necho "$? $NODES"\n'
+    quick = testbed.setting("attempts = 2", "attempts = 1\ntimeout_s = 1")
+    with quick, frozen(testbed):
+        done = testbed.run(shell, "-c", script)
+    assert done.stdout == "1 fit01 fit02\n"
+
+
+def test_on_and_off_exclude_each_other(testbed: Commands) -> None:
+    done = testbed.run("imaging-nodes", "-a", "--on", "--off")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "imaging-status 1-3",
+        "imaging-wait -t 5 1",
+        "imaging-save --dry-run -o x 1",
+        "imaging-nodes 1",
+    ],
+)
+def test_a_reader_that_has_gone_is_no_error(testbed: Commands, command: str) -> None:
+    """The exit code is that of the run, and nothing is said: `| head -1` has heard enough."""
+    testbed.run("imaging-load", "-q", "--wait", "-i", "sample", "1")
+    script = f"exec 3>&1; {{ {command}; echo $? >&3; }} | true"
+    done = testbed.run("bash", "-c", script)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", ["imaging-status 1", "imaging-nodes 1", "imaging-list", "imaging-wait -t 0.6 1"]
+)
+def test_an_output_that_is_full_is_told(testbed: Commands, command: str) -> None:
+    done = testbed.run("sh", "-c", f"exec {command} >/dev/full")
+    assert done.returncode == 1
+    assert "cannot write the output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_the_timeout_counts_from_the_command_and_not_from_its_process(testbed: Commands) -> None:
+    done = testbed.run("sh", "-c", "sleep 1.5; exec imaging-status -t 1.2 1")
+    assert (done.returncode, done.stdout) == (0, "fit01: on\n")
+
+
+def test_json_and_dry_run_exclude_each_other(testbed: Commands) -> None:
+    assert testbed.run("imaging-status", "--json", "--dry-run", "1").returncode == 2

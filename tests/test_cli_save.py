@@ -7,9 +7,11 @@ import os
 import re
 import shlex
 import signal
+import socket
+import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -270,7 +272,7 @@ def test_a_netcat_that_ends_early_is_told(testbed: Commands, images: Path) -> No
     with testbed.setting(NETCAT, "netcat = sh -c 'echo cannot connect >&2; exit 1'\n"):
         done = testbed.run("imaging-save", "-o", "early", "1")
     assert done.returncode == 1
-    assert "(imagezip-failed): fit01: netcat ended with status 1" in done.stdout
+    assert "(netcat-failed): netcat ended with status 1" in done.stdout
     assert "cannot connect" in done.stdout
 
 
@@ -322,6 +324,99 @@ def test_a_signal_in_the_middle_leaves_nothing(
     assert f"(interrupted): interrupted by {number.name}" in out
     assert names(images) == before
     assert testbed.links() == []
+
+
+def test_a_save_that_is_cut_short_sends_its_node_back(testbed: Commands, images: Path) -> None:
+    """Whatever ends it, the disk was only read, and the node was ours to give back."""
+    stuck = testbed.setting(IMAGEZIP, "imagezip = sh -c 'exec sleep 60'")
+    with stuck:
+        process = testbed.start("imaging-save", "-o", "cut", "1")
+        wait_for(lambda: testbed.state("fit01") == "ramdisk")
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=10)
+        assert "it was reset, to boot from its disk again" in out
+        wait_for(lambda: testbed.state("fit01") == "system")
+        late = testbed.run("imaging-save", "-t", "2", "-o", "cut", "1")
+        assert "(timeout)" in late.stdout
+        wait_for(lambda: testbed.state("fit01") == "system")
+    with (
+        testbed.setting("timeout_s = 30", "timeout_s = 0.5"),
+        testbed.setting("port = 2323", "port = 2324"),
+    ):
+        never = testbed.run("imaging-save", "-o", "cut", "1")
+    assert "FAILED at boot (no-telnet)" in never.stdout
+    wait_for(lambda: testbed.state("fit01") == "system")
+
+
+def test_where_the_image_is_is_told_before_the_last_reset(testbed: Commands, images: Path) -> None:
+    done = testbed.run("imaging-save", "-o", "there", "1")
+    assert f"fit01: saved as {images}/there.ndz" in done.stderr
+
+
+def test_a_comment_that_is_no_text_is_refused(testbed: Commands, images: Path) -> None:
+    before, requests = names(images), testbed.requests()
+    done = testbed.run("sh", "-c", "imaging-save -o new --comment \"$(printf 'caf\\351')\" 1")
+    assert done.returncode == 2
+    assert "not UTF-8 text" in done.stderr
+    assert (names(images), testbed.requests()) == (before, requests)
+
+
+def test_an_address_that_is_not_ours_is_refused_before_the_reset(
+    testbed: Commands, images: Path
+) -> None:
+    requests = testbed.requests()
+    own = testbed.setting_value("address")
+    with testbed.setting(f"address = {own}", "address = 192.0.2.1"):
+        for command in (["imaging-save", "-o", "new", "1"], ["imaging-load", "-i", "sample", "1"]):
+            done = testbed.run(*command)
+            assert done.returncode == 2
+            assert "192.0.2.1 is no address of this host" in done.stderr
+    assert testbed.requests() == requests
+
+
+def test_a_stream_that_is_known_to_be_bad_is_told_at_once(testbed: Commands, images: Path) -> None:
+    zeros = "sh -c 'head -c 1048576 /dev/zero; sleep 60'"
+    with testbed.setting(IMAGEZIP, f"imagezip = {zeros}"):
+        done, elapsed = testbed.timed("imaging-save", "-o", "bad", "1")
+    assert "Bad Magic Number" in done.stdout
+    assert elapsed < 5
+
+
+def test_a_stranger_who_resets_his_connection_does_not_end_a_save(
+    testbed: Commands, images: Path
+) -> None:
+    late = "sh -c 'sleep 1; exec nc \"$@\"' -"
+    with testbed.setting(NETCAT, f"netcat = {late}\n"):
+        process = testbed.start("imaging-save", "-o", "calm", "1")
+        wait_for((images / ".calm.ndz.partial").exists)
+        address = testbed.setting_value("address")
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline and process.poll() is None:
+            for port in listening_ports(process.pid):
+                reset_connection(address, port)
+            time.sleep(0.02)
+        out, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, out + errors
+
+
+def listening_ports(process: int) -> list[int]:
+    """The TCP ports that a process listens on."""
+    sockets = set()
+    with suppress(OSError):
+        for entry in os.listdir(f"/proc/{process}/fd"):
+            with suppress(OSError):
+                sockets.add(os.readlink(f"/proc/{process}/fd/{entry}"))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [
+        int(row[1].split(":")[1], 16)
+        for row in rows
+        if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    ]
+
+
+def reset_connection(address: str, port: int) -> None:
+    with suppress(OSError), socket.create_connection((address, port), timeout=1) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_the_timeout_is_hard(testbed: Commands, images: Path) -> None:

@@ -129,6 +129,7 @@ def test_a_key_that_is_none_is_refused_at_once(testbed: Commands, key: str, word
         (["-s", "-v", "1"], "exclude"),
         (["-b", "0", "1"], "-b"),
         (["--uptime-below", "-1", "1"], "--uptime-below"),
+        (["-n", "-u", "me", "1"], "-u is for ssh"),
     ],
 )
 def test_bad_input_is_refused(testbed: Commands, arguments: list[str], words: str) -> None:

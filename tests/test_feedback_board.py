@@ -69,7 +69,7 @@ def test_the_exit_code_is_true() -> None:
 def test_the_summary_names_every_failed_node() -> None:
     lines = summary_lines(RunReport("run", "imaging-load", (NodeOutcome("fit01"), FAILED), 4.25))
     assert lines == [
-        "fit02: FAILED at boot (no-telnet): fit02: nothing answered",
+        "fit02: FAILED at boot (no-telnet): nothing answered",
         "imaging-load: 1 of 2 nodes done, 1 failed in 4.2 s",
     ]
 
@@ -106,7 +106,7 @@ def test_off_a_terminal_milestones_are_told() -> None:
     lines = told(*LIFE)
     assert lines[:3] == [
         "load it on 2 nodes",
-        "fit02: FAILED at boot (no-telnet): fit02: nothing answered",
+        "fit02: FAILED at boot (no-telnet): nothing answered",
         "boot: 1/2 nodes, 1.5 s",
     ]
     assert lines[3:] == [*(f"transfer: {percent} %" for percent in range(10, 101, 10)), "something"]
@@ -118,7 +118,7 @@ def test_verbose_tells_every_step_of_every_node() -> None:
 
 def test_quiet_tells_failures_only() -> None:
     assert told(*LIFE, detail=Detail.FAILURES) == [
-        "fit02: FAILED at boot (no-telnet): fit02: nothing answered"
+        "fit02: FAILED at boot (no-telnet): nothing answered"
     ]
 
 

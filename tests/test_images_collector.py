@@ -2,9 +2,11 @@
 
 import hashlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from imaging.errors import InfrastructureError, NodeError, Reason
 from imaging.frisbee.image import ImageSummary
 from imaging.frisbee.ndz import CHUNK_SIZE
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, open_partial, partial_path
+from imaging.images.partial import PartialImage, open_partial
+from imaging.images.sidecar import Sidecar
 from tests import ndz_samples
 
 NODE, OTHER = "127.0.0.77", "127.0.0.78"
@@ -29,6 +32,12 @@ class Arrival:
     partial: PartialImage
     port: int
     news: list[int]
+    failures: list[bool]
+
+    @property
+    def failed_at_last(self) -> bool:
+        """Whether the last news was that the image cannot be kept."""
+        return self.failures[-1]
 
     async def connect(self, address: str = NODE) -> trio.SocketStream:
         stream = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -63,12 +72,30 @@ async def send_for_ever(stream: trio.SocketStream, data: bytes) -> None:
 @asynccontextmanager
 async def collecting(image: Path) -> AsyncIterator[Arrival]:
     news: list[int] = []
+    failures: list[bool] = []
     with trio.fail_after(10), open_partial(image) as partial:
-        collector = Collector(partial, "fit01", NODE, lambda: news.append(collector.received))
+
+        def tell() -> None:
+            news.append(collector.received)
+            failures.append(collector.failure is not None)
+
+        collector = Collector(partial, "fit01", NODE, tell)
         async with trio.open_nursery() as nursery:
             port = await nursery.start(collector.run, "127.0.0.1")
-            yield Arrival(collector, partial, port, news)
+            yield Arrival(collector, partial, port, news, failures)
             nursery.cancel_scope.cancel()
+
+
+def sidecar_of(summary: ImageSummary) -> Sidecar:
+    return Sidecar(
+        name="new",
+        date=datetime(2026, 1, 2, tzinfo=UTC),
+        size=summary.size,
+        covered_bytes=summary.covered_bytes,
+        data_bytes=summary.data_bytes,
+        minimum_disk_size=summary.minimum_disk_size,
+        sha256=summary.sha256 or "",
+    )
 
 
 def summary_of(collector: Collector) -> ImageSummary:
@@ -89,7 +116,7 @@ async def test_a_whole_image_arrives_and_is_proven(image: Path) -> None:
         summary = arrival.collector.summary()
         assert arrival.collector.received == len(data)
         assert arrival.collector.failure is None
-        await arrival.partial.sync()
+        arrival.partial.prepare(sidecar_of(summary))
         arrival.partial.publish(replace=False)
     assert await trio.Path(image).read_bytes() == data
     assert summary.sha256 == hashlib.sha256(data).hexdigest()
@@ -168,12 +195,21 @@ async def test_a_connection_that_breaks_is_told(image: Path) -> None:
         assert "the connection broke" in arrival.collector.failure.message
 
 
-async def test_a_disk_that_is_full_is_told(image: Path) -> None:
-    partial_path(image).symlink_to("/dev/full")
-    with pytest.raises(InfrastructureError, match="cannot write") as caught:
-        async with collecting(image):
-            pass
-    assert caught.value.reason is Reason.STORE_FAILED  # a link is not followed
+async def test_a_connection_that_is_reset_at_once_is_nobody(image: Path) -> None:
+    async with collecting(image) as arrival:
+        for _ in range(20):
+            # by a plain socket: it is reset before the collector has had its turn
+            with socket.create_connection(("127.0.0.1", arrival.port)) as stream:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await arrival.send(ndz_samples.RAW.read())
+        assert arrival.collector.summary().chunks == 1
+
+
+async def test_a_failure_is_news(image: Path) -> None:
+    async with collecting(image) as arrival, await arrival.connect() as stream:
+        await stream.send_all(b"\0" * CHUNK_SIZE)
+        await arrival.collector.finished.wait()
+        assert arrival.failed_at_last
 
 
 async def test_an_address_that_is_not_ours_is_told(image: Path) -> None:

@@ -1,17 +1,32 @@
 """The file in which an image grows: locked, hidden, published in one step or gone."""
 
+import fcntl
 import os
+import stat
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from imaging.errors import InfrastructureError, Reason
 from imaging.images.partial import is_growing, open_partial, partial_path
+from imaging.images.sidecar import Sidecar, read_sidecar, sidecar_path
+
+SIDECAR = Sidecar(
+    name="new",
+    date=datetime(2026, 1, 2, tzinfo=UTC),
+    size=5,
+    covered_bytes=5,
+    data_bytes=5,
+    minimum_disk_size=5,
+    sha256="ab" * 32,
+)
 
 
 @pytest.fixture
@@ -27,9 +42,11 @@ def test_what_is_published_stays_and_what_is_not_is_gone(image: Path) -> None:
     assert list(image.parent.iterdir()) == []
     with open_partial(image) as partial:
         partial.write(b"whole")
+        partial.prepare(SIDECAR)
         partial.publish(replace=False)
     assert image.read_bytes() == b"whole"
-    assert list(image.parent.iterdir()) == [image]
+    assert read_sidecar(image) == SIDECAR
+    assert sorted(entry.name for entry in image.parent.iterdir()) == ["new.json", "new.ndz"]
 
 
 def test_an_error_removes_it(image: Path) -> None:
@@ -43,18 +60,128 @@ def test_an_error_removes_it(image: Path) -> None:
     assert list(image.parent.iterdir()) == []
 
 
+def publish(image: Path, data: bytes, sidecar: Sidecar = SIDECAR, *, replace: bool = False) -> None:
+    with open_partial(image) as partial:
+        partial.write(data)
+        partial.prepare(sidecar)
+        partial.publish(replace=replace)
+
+
+def everything(image: Path) -> dict[str, bytes]:
+    return {entry.name: entry.read_bytes() for entry in image.parent.iterdir()}
+
+
 def test_an_image_that_appeared_meanwhile_is_kept(image: Path) -> None:
     with open_partial(image) as partial:
         partial.write(b"ours")
+        partial.prepare(SIDECAR)
         image.write_bytes(b"somebody's")
-        with pytest.raises(InfrastructureError, match="File exists") as caught:
+        with pytest.raises(InfrastructureError, match=r"new\.ndz is there already") as caught:
             partial.publish(replace=False)
         assert caught.value.reason is Reason.STORE_FAILED
-    assert image.read_bytes() == b"somebody's"
-    with open_partial(image) as partial:
-        partial.write(b"ours")
-        partial.publish(replace=True)
+    assert everything(image) == {"new.ndz": b"somebody's"}
+    publish(image, b"ours", replace=True)
     assert image.read_bytes() == b"ours"
+
+
+def test_an_alias_that_appeared_meanwhile_is_kept(image: Path) -> None:
+    with open_partial(image) as partial:
+        partial.prepare(SIDECAR)
+        image.symlink_to("other.ndz")
+        with pytest.raises(InfrastructureError, match="is there already"):
+            partial.publish(replace=True)
+    assert os.readlink(image) == "other.ndz"
+
+
+@pytest.mark.parametrize("what", ["directory", "link"])
+def test_what_is_in_the_sidecars_way_is_told_before_anything_changes(
+    image: Path, what: str
+) -> None:
+    publish(image, b"old")
+    sidecar_path(image).unlink()
+    if what == "directory":
+        sidecar_path(image).mkdir()
+    else:
+        sidecar_path(image).symlink_to("elsewhere")
+    with pytest.raises(InfrastructureError, match=r"new\.json is there already"):
+        publish(image, b"new", replace=True)
+    assert image.read_bytes() == b"old"
+
+
+def test_a_failure_leaves_the_old_image_with_its_sidecar(image: Path) -> None:
+    publish(image, b"old")
+    before = everything(image)
+    with open_partial(image) as partial:
+        partial.write(b"new")
+        partial.prepare(msgspec.structs.replace(SIDECAR, comment="new"))
+        partial.path.unlink()
+        with pytest.raises(InfrastructureError, match="no longer the file"):
+            partial.publish(replace=True)
+        partial.path.write_bytes(b"somebody's half")
+        with pytest.raises(InfrastructureError, match="no longer the file"):
+            partial.publish(replace=True)
+    # and somebody else's is not removed for ours
+    assert everything(image).pop(partial.path.name) == b"somebody's half"
+    assert before.items() <= everything(image).items()
+
+
+def test_links_at_our_places_are_never_followed(image: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    with open_partial(image) as partial:
+        sidecar_path(partial.path).symlink_to(victim)
+        partial.prepare(SIDECAR)
+        partial.publish(replace=False)
+    assert victim.read_bytes() == b"precious"
+    assert read_sidecar(image) == SIDECAR
+    other = tmp_path / "other.ndz"
+    partial_path(other).symlink_to(victim)
+    with pytest.raises(InfrastructureError, match="cannot write"):
+        publish(other, b"new")
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_pipe_in_the_way_is_told(image: Path) -> None:
+    os.mkfifo(partial_path(image))
+    with pytest.raises(InfrastructureError, match="cannot write"):
+        publish(image, b"new")
+
+
+def test_the_image_is_a_new_file_with_the_mode_asked_for(image: Path) -> None:
+    left = partial_path(image)
+    left.write_bytes(b"left")
+    left.chmod(0o666)
+    with left.open("r+b") as kept_open:
+        with open_partial(image, mode=0o644) as partial:
+            partial.write(b"proven")
+            partial.prepare(SIDECAR)
+            partial.publish(replace=False)
+        kept_open.write(b"changed afterwards")
+    assert image.read_bytes() == b"proven"
+    for file in (image, sidecar_path(image)):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_who_only_looks_is_not_in_the_way(image: Path) -> None:
+    partial_path(image).write_bytes(b"left")
+    descriptor = os.open(partial_path(image), os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    looked = threading.Timer(0.05, os.close, [descriptor])
+    looked.start()
+    publish(image, b"new")
+    looked.join()
+    assert image.read_bytes() == b"new"
+
+
+async def test_work_that_fails_leaks_no_descriptor(image: Path) -> None:
+    def fail(_: None) -> None:
+        raise InfrastructureError("no", reason=Reason.STORE_FAILED)
+
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with open_partial(image) as partial, pytest.raises(InfrastructureError):
+            await partial.in_thread(fail, None)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_one_at_a_time(image: Path) -> None:
@@ -81,10 +208,9 @@ def test_what_a_dead_process_has_left_is_taken_over(image: Path) -> None:
     left = partial_path(image)
     assert left.read_bytes() == b"dead"
     assert not is_growing(left)
-    with open_partial(image) as partial:
+    with open_partial(image):
         assert left.read_bytes() == b""
-        partial.write(b"new")
-        partial.publish(replace=False)
+    publish(image, b"new")
     assert image.read_bytes() == b"new"
 
 

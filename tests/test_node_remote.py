@@ -133,6 +133,23 @@ async def test_what_is_no_ssh_server_is_told(key: Path, banner: bytes) -> None:
     assert 0 < len(caught.value.message) <= 200
 
 
+async def test_whatever_asyncssh_makes_of_a_packet_is_a_failed_attempt(
+    key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as it does for an RSA host key with a negative modulus
+    def overflow(*_: object) -> None:
+        raise OverflowError("can't convert negative int to unsigned")
+
+    monkeypatch.setattr(asyncssh.connection.SSHClientConnection, "_process_kexinit", overflow)
+    monkeypatch.setitem(
+        asyncssh.connection.SSHConnection._packet_handlers, asyncssh.constants.MSG_KEXINIT, overflow
+    )
+    async with open_aio(), ssh_server(key, ANSWERS) as port:
+        with trio.fail_after(10), pytest.raises(RemoteError, match="speaks no proper ssh"):
+            async with open_remote("127.0.0.1", login(key, port)):
+                pass
+
+
 async def test_a_server_that_says_nothing_can_be_left(key: Path) -> None:
     async def silent(stream: trio.SocketStream) -> None:
         await trio.sleep_forever()
@@ -151,6 +168,21 @@ async def test_nobody_is_an_os_error(key: Path) -> None:
         with pytest.raises(OSError, match="refused"):
             async with open_remote("127.0.0.1", login(key, port)):
                 pass
+
+
+def test_a_key_of_the_user_that_is_broken_does_not_hide_the_others(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    keys = tmp_path / ".ssh"
+    keys.mkdir()
+    (keys / "id_ed25519").write_text("rubbish")
+    with pytest.raises(ConfigurationError, match=r"no key of ~/\.ssh can be used"):
+        prepare_login("root", 22, None)
+    (keys / "id_ecdsa").write_bytes(key.read_bytes())
+    found = prepare_login("root", 22, None).options.client_keys
+    assert found is not None
+    assert len(found) == 1
 
 
 def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 #   all-nodes                 NODES = $ALL_NODES, or else all nodes of the site
 #   focus-nodes-on            NODES = those of $NODES that are turned on
 #
-# Every imaging command works on the nodes of $NODES when it is given none.
+# The commands that work on nodes take those of $NODES when they are given none.
 
 unalias iload isave iwait ilist 2>/dev/null || :  # an alias would break the definitions below
 

@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imaging.feedback.wording import human_size, printable
 from imaging.images.catalogue import Entry, Kind
 from imaging.images.provenance import SidecarState
-from imaging.images.wording import human_size, printable
 
 GAP = "  "
 SHORTEST_REMARK = 12  # columns; what is shorter says nothing

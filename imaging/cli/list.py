@@ -14,12 +14,12 @@ import click
 from imaging.cli.image_table import render
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
+from imaging.feedback.wording import printable
 from imaging.images.catalogue import Entry, catalogue
 from imaging.images.library import ImageLibrary
 from imaging.images.patterns import choose
 from imaging.images.provenance import SidecarState
 from imaging.images.verification import fault_of
-from imaging.images.wording import printable
 from imaging.site.settings import LoadedSettings
 
 NAME = "imaging-list"

@@ -16,7 +16,7 @@ from imaging.cli.session import Site, run_operation
 
 @click.command("imaging-load", context_settings=CONTEXT)
 @node_selection
-@click.option("-i", "--image", metavar="NAME|PATH", help="Image to load.")
+@click.option("-i", "--image", metavar="NAME|PATH", help="Image; else the settings' default.")
 @click.option(
     "-b",
     "--bandwidth",

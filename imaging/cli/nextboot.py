@@ -111,7 +111,7 @@ def cleaned(link: NextbootLink) -> str:
         case Action.GONE:
             return f"{what}: is gone meanwhile"
         case _ if link.ours:
-            return f"{what}: left (may belong to a running command)"
+            return f"{what}: left (may belong to a running command; --any-age)"
         case _:
             return f"{link.name}: foreign: {link.entry.what}: left alone"
 

@@ -14,8 +14,8 @@ from imaging.feedback.results import Detail, Results
 
 @click.command("imaging-nodes", context_settings=CONTEXT)
 @node_selection
-@click.option("--on", "power", flag_value="on", help="Only those that are on, say their cards.")
-@click.option("--off", "power", flag_value="off", help="Only those that are off.")
+@click.option("--on", "only_on", is_flag=True, help="Only those that are on, say their cards.")
+@click.option("--off", "only_off", is_flag=True, help="Only those that are off.")
 @click.option("--export", is_flag=True, help="Print a line for the shell: export NODES='...'.")
 @timeout_option
 @click.pass_context
@@ -23,7 +23,8 @@ def command(
     context: click.Context,
     node_spec: tuple[str, ...],
     use_all: bool,
-    power: str | None,
+    only_on: bool,
+    only_off: bool,
     export: bool,
     timeout: float | None,
 ) -> None:
@@ -37,6 +38,9 @@ def command(
       imaging-nodes 1-12 ~4-6
       eval "$(imaging-nodes -a --on --export)"
     """
+    if only_on and only_off:
+        raise click.UsageError("--on and --off exclude each other")
+    power = "on" if only_on else "off" if only_off else None
     selection = SelectionWords(node_spec, use_all)
 
     def lines(names: Sequence[str]) -> list[str]:
@@ -68,7 +72,9 @@ def _by_power(
         return plan_power(site.settings, selection.nodes(site), Verb.STATUS)
 
     def matching(report: RunReport) -> list[str]:
-        return lines([o.node for o in report.outcomes if o.ok and o.detail == wanted])
+        answers = [outcome for outcome in report.outcomes if outcome.ok]
+        # no answer at all is no empty selection: whoever evaluates this keeps what he has
+        return lines([o.node for o in answers if o.detail == wanted]) if answers else []
 
     return run_operation(
         "imaging-nodes",
@@ -76,5 +82,5 @@ def _by_power(
         prepare,
         power,
         lambda settings: settings.power.timeout_s,
-        Results(at_end=matching, detail=Detail.FAILURES),
+        Results(at_end=matching, detail=Detail.FAILURES, names_failures=False),
     )

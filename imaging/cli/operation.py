@@ -1,7 +1,6 @@
 """One run of an operation: services around one cancel scope, and all who are told."""
 
 import logging
-import os
 import signal
 import sys
 import time
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import imaging
+from imaging.cli.standard_output import StandardOutput
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
@@ -82,16 +83,14 @@ def first_leaf(error: BaseException) -> BaseException:
     return error
 
 
-def process_age() -> float:
-    """Seconds since this process was started: the timeout counts from there (Linux's /proc)."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+def command_age() -> float:
+    """Seconds since the command began."""
+    return time.monotonic() - imaging.STARTED
 
 
 @dataclass(slots=True)
 class Operation:
-    """One run; ``timeout`` is in seconds from the start of the process."""
+    """One run; ``timeout`` is in seconds from the beginning of the command."""
 
     command: str
     options: CommonOptions
@@ -104,6 +103,11 @@ class Operation:
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
     dry: list[str] | None = None
+    output: StandardOutput = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have somewhere to print."""
+        self.output = StandardOutput(self.command)
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
@@ -112,10 +116,15 @@ class Operation:
         display = PlainDisplay(self.board, sys.stderr, self._detail())
         with display.shown():
             trio.run(self._main, prepare, operate, display)
+        # what has happened is known: no signal can change it, so let it be told
+        for number in STOPPING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         if self.dry is not None:
-            print("\n".join(self.dry))
-            return 0
-        return self._result()
+            self.output.tell(self.dry)
+            code = 0
+        else:
+            code = self._result()
+        return 1 if self.output.failed else code
 
     async def _main(
         self,
@@ -140,7 +149,7 @@ class Operation:
         refused: ImagingError | None = None
         async with trio.open_nursery() as services:
             scope = trio.CancelScope()
-            scope.deadline = trio.current_time() + self.timeout - process_age()
+            scope.deadline = trio.current_time() + self.timeout - command_age()
             await services.start(self._watch_signals, scope, display)
             services.start_soon(display.run)
             with scope:
@@ -152,8 +161,9 @@ class Operation:
                         await self._carry_out(plan, operate, emit)
                 except ImagingError as error:
                     refused = error
-            # the summary names these nodes a moment later; when quiet, there is none
-            self._conclude(emit if self.options.quiet else record)
+            # the summary names these nodes a moment later, when there is one
+            named_later = self.results.names_failures and not self.options.quiet
+            self._conclude(record if named_later else emit)
             services.cancel_scope.cancel(reason="the run is over")
         if refused is not None:
             raise refused
@@ -167,7 +177,7 @@ class Operation:
     def _print_finished(self, outcome: NodeOutcome, display: Display) -> None:
         if self.results.as_finished is not None and not self.options.quiet:
             display.clear()
-            print(self.results.as_finished(outcome), flush=True)
+            self.output.tell([self.results.as_finished(outcome)])
 
     async def _carry_out(
         self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
@@ -179,7 +189,7 @@ class Operation:
                 self.command,
                 tuple(plan.node_names),
                 plan.summary,
-                timeout=self.timeout - process_age(),
+                timeout=self.timeout - command_age(),
                 user=login_name(),
                 image=plan.image_facts,
                 quorum=plan.quorum,
@@ -218,9 +228,8 @@ class Operation:
         report = self.board.report(time.time())
         for sink in self.sinks:
             sink.finish(report)
-        lines = [] if self.options.quiet else self.results.at_end(report)
-        if lines:
-            print("\n".join(lines), flush=True)
+        if not self.options.quiet:
+            self.output.tell(self.results.at_end(report))
         return report.exit_code
 
     async def _watch_signals(

@@ -48,7 +48,11 @@ class SelectionWords:
 def node_selection(function: F) -> F:
     """Add ``NODE_SPEC...`` and ``-a``."""
     function = click.option(
-        "-a", "--all", "use_all", is_flag=True, help="All nodes: $ALL_NODES, else the inventory."
+        "-a",
+        "--all",
+        "use_all",
+        is_flag=True,
+        help="All nodes: $ALL_NODES, else all_nodes of the settings, else all there are.",
     )(function)
     return click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")(function)
 
@@ -60,7 +64,7 @@ def timeout_option(function: F) -> F:
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="Hard limit for the whole command.",
+        help="Hard limit for the whole command; else that of the settings.",
     )(function)
 
 

@@ -11,13 +11,13 @@ ABOUT = {
     "status": "Ask the power cards whether the selected nodes are on.",
     "on": "Switch the selected nodes on, and see that their cards say so.",
     "off": "Cut the power of the selected nodes, and see that their cards say so.",
-    "reset": "Reset the selected nodes, which must be on.",
+    "reset": "Reset the selected nodes, which must be on. imaging-wait --uptime-below 0 proves it.",
     "info": "Print what the power cards of the selected nodes say about themselves.",
 }
 HELP = """{about}
 
-All cards are asked at the same time, and there is one line per node. The exit code is 0 when all
-of them did as they were told, and 1 when any did not answer or refused.
+All cards are asked at the same time; the answers come in the order of the nodes. The exit code is
+0 when all cards have answered and done it, and 1 when any did not.
 
 \b
 Examples:
@@ -52,6 +52,9 @@ def _verb_command(verb: str) -> click.Command:
     ) -> None:
         from imaging.operations.power import PowerPlan, Verb, power
         from imaging.operations.preflight import plan_power
+
+        if as_json and dry_run:
+            raise click.UsageError("--json and --dry-run exclude each other")
 
         def prepare(site: Site) -> PowerPlan:
             nodes = SelectionWords(node_spec, use_all).nodes(site)

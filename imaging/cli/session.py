@@ -6,6 +6,7 @@ all went fine for all subject nodes, 1 for anything that went wrong with them, 2
 wrong before any node was touched.
 """
 
+import errno
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.cli.operation import CommonOptions, Operation, P, first_leaf
+from imaging.cli.standard_output import StandardOutput
 from imaging.errors import ImagingError
 from imaging.feedback.events import Emit
 from imaging.feedback.log import open_log
@@ -27,6 +29,7 @@ from imaging.site.settings import LoadedSettings, load_settings
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
+OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # of a print(), which names no file
 DEFAULT_RESULTS = Results()
 
 
@@ -43,8 +46,11 @@ def reporting(command: str, body: Callable[[], int]) -> int:
     if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
         nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    output = StandardOutput(command)
     try:
-        return body()
+        code = body()
+        output.flush()
+        return 1 if output.failed else code
     except ImagingError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_code
@@ -54,9 +60,13 @@ def reporting(command: str, body: Callable[[], int]) -> int:
             raise
         print(f"{command}: {first_leaf(ours)}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # the reader of our output has gone, as in `| head`; nothing is left to be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_ERRORS:
+            raise
+        output.give_up(error)
         return 1
 
 
@@ -97,7 +107,7 @@ def run_operation(
             operation = Operation(command, options, results, run_id, timeout, site.settings)
             try:
                 return operation.run(lambda: prepare(site), operate)
-            except ImagingError:
+            except (ImagingError, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 log.exception("internal error")

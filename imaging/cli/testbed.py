@@ -208,10 +208,15 @@ def _start_in_background(directory: Path, *options: str) -> None:
     with process.stdout:
         ready = process.stdout.readline().strip()
     if not ready:
-        process.kill()
-        process.wait()
+        try:
+            code = process.wait(timeout=STOP_LIMIT_S)  # it has closed its output
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
         lines = layout.words_file.read_text().strip().splitlines() or ["it said nothing"]
-        raise ImagingError(lines[-1].removeprefix("imaging-testbed: "))
+        why = lines[-1].removeprefix("imaging-testbed: ")
+        refused = code == ConfigurationError.exit_code
+        raise ConfigurationError(why) if refused else ImagingError(why)
     print(ready, flush=True)
 
 

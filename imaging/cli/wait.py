@@ -28,7 +28,9 @@ from imaging.feedback.results import Detail, Results, availability_line
     help="Accept only a system that booted at most so long before the command, or since.",
 )
 @timeout_option
-@click.option("-s", "--silent", is_flag=True, help="Print nothing: the exit code tells.")
+@click.option(
+    "-s", "--silent", "-q", "--quiet", "silent", is_flag=True, help="Print nothing: see exit code."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Tell what each attempt meets.")
 @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
 @click.pass_context
@@ -70,6 +72,8 @@ def command(
 
     if silent and verbose:
         raise click.UsageError("-s and -v exclude each other")
+    if telnet and user is not None:
+        raise click.UsageError("-u is for ssh, and -n waits for telnet")
     what = "telnet" if telnet else "ssh"
     context.exit(
         run_operation(

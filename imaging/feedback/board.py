@@ -150,6 +150,8 @@ class Board:
         state = self.nodes[name]
         if state.sighting:
             message = f"{message}; the last attempt: {state.sighting}"
+        if state.message:
+            message = f"{message}; {state.message}"
         return NodeOutcome(name, reason, state.step, message, dict(state.durations))
 
     def report(self, now: float) -> RunReport:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
+from imaging.feedback.wording import printable
 
 
 class Detail(IntEnum):
@@ -21,7 +22,7 @@ class Detail(IntEnum):
 def outcome_line(outcome: NodeOutcome) -> str:
     """A failed node in one line: its step, its reason word and what happened."""
     where = f" at {outcome.step}" if outcome.step else ""
-    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
+    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {_message(outcome)}"
 
 
 def summary_lines(report: RunReport) -> list[str]:
@@ -73,16 +74,19 @@ def availability_line(outcome: NodeOutcome, what: str) -> str:
 
 def _message(outcome: NodeOutcome) -> str:
     """What happened, where the node's name is on the line already."""
-    return outcome.message.removeprefix(f"{outcome.node}: ")
+    message = outcome.message.removeprefix(f"{outcome.node}: ")
+    return " / ".join(map(printable, message.splitlines()))
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """What one command prints: a line as each node ends, and lines at the end of the run.
 
-    ``detail`` is how much of the progress is told besides, when the user says nothing about it.
+    ``detail`` is how much of the progress is told besides, when the user says nothing about it;
+    ``names_failures`` is whether the lines at the end name the nodes that failed.
     """
 
     as_finished: Callable[[NodeOutcome], str] | None = None
     at_end: Callable[[RunReport], list[str]] = summary_lines
     detail: Detail = Detail.MILESTONES
+    names_failures: bool = True

@@ -38,7 +38,7 @@ class Collector:
     def __init__(
         self, partial: PartialImage, node: str, address: str, on_progress: Callable[[], None]
     ) -> None:
-        """Wait for ``node``, at ``address``; ``on_progress`` is called at everything new."""
+        """Wait for ``node``, at ``address``; ``on_progress`` is called at all news."""
         self.received = 0
         self.connected = False
         self.finished = trio.Event()
@@ -95,7 +95,10 @@ class Collector:
     async def _accept(self, listener: trio.SocketListener) -> trio.SocketStream:
         while True:
             stream = await listener.accept()
-            peer = stream.socket.getpeername()[0]
+            try:
+                peer = stream.socket.getpeername()[0]
+            except OSError as error:  # reset already
+                peer = error.strerror
             if peer == self._address:
                 return stream
             log.warning("%s collector: refused a connection from %s", self._node, peer)
@@ -120,6 +123,7 @@ class Collector:
                 cause = error.__cause__
                 words = getattr(cause, "strerror", None) or "reset"
                 self.failure = self._incomplete(f"the connection broke: {words.lower()}")
+                self._on_progress()
                 return
             if not data:
                 self._rest = len(pending)
@@ -141,10 +145,10 @@ class Collector:
                 self.failure = self._incomplete(str(error))
             except InfrastructureError as error:
                 self.failure = error
+            self._on_progress()
             if self.failure is not None:
                 scope.cancel(reason="the image cannot be kept")
                 return
-            self._on_progress()
 
     def _store(self, chunk: bytes) -> None:
         """Prove a chunk, and write it; in a thread."""

@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
+from imaging.feedback.wording import printable
 from imaging.images.catalogue import aliases_of, link_chain
 from imaging.images.library import ImageLibrary, check_name
-from imaging.images.partial import is_growing, partial_path, store_failed, sync_directory
+from imaging.images.partial import (
+    is_growing,
+    partial_path,
+    remove_left,
+    store_failed,
+    sync_directory,
+)
 from imaging.images.sidecar import SUFFIX, sidecar_path
-from imaging.images.wording import printable
 
 
 class Plan(Protocol):
@@ -140,7 +146,25 @@ class RemovalPlan:
             raise store_failed(f"cannot remove {printable(str(file))}", error) from error
 
 
-def plan_removal(library: ImageLibrary, name: str) -> RemovalPlan:
+@dataclass(frozen=True, slots=True)
+class LeftoverPlan:
+    """Remove what a save that died has left."""
+
+    partial: Path
+
+    def describe(self) -> list[str]:
+        """The one step."""
+        return [printable(f"remove what a dead save has left in {self.partial}")]
+
+    def carry_out(self) -> None:
+        """Remove it, unless somebody has begun to save an image of that name."""
+        try:
+            remove_left(self.partial)
+        except OSError as error:
+            raise store_failed(f"cannot remove {printable(str(self.partial))}", error) from error
+
+
+def plan_removal(library: ImageLibrary, name: str) -> RemovalPlan | LeftoverPlan:
     """Plan to remove an image with its sidecar, an alias alone, or what a dead save has left.
 
     Raises ConfigurationError: there is no such thing in the library, the name could mean two, an
@@ -183,7 +207,7 @@ def _entry_to_remove(library: ImageLibrary, name: str) -> Path:
     return there[0]
 
 
-def _plan_leftover(entry: Path, name: str) -> RemovalPlan:
+def _plan_leftover(entry: Path, name: str) -> LeftoverPlan:
     partial = partial_path(entry)
     what = state_of(partial)
     if what is None:
@@ -195,7 +219,7 @@ def _plan_leftover(entry: Path, name: str) -> RemovalPlan:
     if growing:
         raise ConfigurationError(f"{printable(name)} is being saved now")
     check_writable(partial.parent)
-    return RemovalPlan("what a dead save has left in", (partial,))
+    return LeftoverPlan(partial)
 
 
 def refuse_if_aliased(library: ImageLibrary, entry: Path) -> None:

@@ -20,13 +20,14 @@ from datetime import datetime
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
+from imaging.feedback.wording import printable
 from imaging.frisbee.errors import ImageError
 from imaging.frisbee.image import ImageSummary
 from imaging.images.provenance import inspect_whole, provenance, words_of
 from imaging.images.sidecar import SUFFIX
-from imaging.images.wording import printable
 from imaging.site.schema import ImagesSettings
 
+NAME_LIMIT = 200  # characters; file systems allow 255, and hidden names are longer
 MARK = "__"  # the radical comes after the last one
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
@@ -69,6 +70,8 @@ class _Candidate:
 def check_name(name: str) -> str:
     """The name of an image, without its suffix. Raises ConfigurationError when it is none."""
     stem = name.removesuffix(SUFFIX)
+    if len(stem) > NAME_LIMIT:
+        raise ConfigurationError(f"an image's name has {NAME_LIMIT} characters at most: {stem}")
     if not _NAME.fullmatch(stem):
         raise ConfigurationError(
             f"{name!r} cannot be the name of an image",

@@ -2,20 +2,28 @@
 
 It is locked for as long as somebody writes it, so that two saves of one name cannot meet, and
 what a dead one has left can be told from what is growing. It becomes the image in one step, when
-it is complete, and is removed otherwise: both synchronously, so that no cancellation can come
-between. What may take long is done in a thread.
+it is complete, together with its sidecar, or is removed. What decides, and what removes, is
+synchronous: no cancellation can come between. What may take long is done in a thread.
+
+The directory may be one that others write too: nothing that stands at a place is trusted to be
+what we have put there, no link is followed, and no file is taken over from somebody else.
 """
 
+import errno
 import fcntl
 import os
+import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from imaging.errors import InfrastructureError, Reason
+from imaging.images.sidecar import Sidecar, encode_sidecar, sidecar_path
 
 PARTIAL = ".partial"
+LOCK_PATIENCE_S = 0.3  # who only looks whether a file is growing holds its lock for a moment
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -28,12 +36,14 @@ def partial_path(image: Path) -> Path:
 
 def is_growing(partial: Path) -> bool:
     """Whether somebody is writing this partial file now. Raises OSError."""
-    with partial.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+    descriptor = _open_existing(partial)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class PartialImage:
@@ -47,6 +57,11 @@ class PartialImage:
         self._descriptor = descriptor
         self._busy = False
 
+    @property
+    def _staged(self) -> Path:
+        """The sidecar, until the image has its name; ours alone, as the partial file is."""
+        return sidecar_path(self.path)
+
     async def in_thread(self, work: Callable[[A], T], argument: A) -> T:
         """Do work on this file in a thread, one at a time.
 
@@ -56,23 +71,15 @@ class PartialImage:
         import trio  # imaging-list looks at partial files, and does not wait for it
 
         self._busy = True
-        result = await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)
+        try:
+            result = await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)
+        except trio.Cancelled:
+            raise
+        except BaseException:
+            self._busy = False
+            raise
         self._busy = False
         return result
-
-    async def sync(self) -> None:
-        """Have the data on the disk. Raises InfrastructureError ``store-failed``."""
-        try:
-            await self.in_thread(os.fsync, self._descriptor)
-        except OSError as error:
-            raise store_failed(f"cannot write {self.path}", error) from error
-
-    def close(self) -> None:
-        """Remove the file, unless it was published, and free its lock."""
-        if not self.published:
-            self.path.unlink(missing_ok=True)
-        if not self._busy:
-            os.close(self._descriptor)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append data. Raises InfrastructureError ``store-failed``, as when the disk is full."""
@@ -83,64 +90,174 @@ class PartialImage:
         except OSError as error:
             raise store_failed(f"cannot write {self.path}", error) from error
 
-    def publish(self, *, replace: bool) -> None:
-        """Make it the image, in one step; ``sync`` comes before.
+    def prepare(self, sidecar: Sidecar) -> None:
+        """Have data and sidecar on the disk: all that may take long, or want room.
 
-        An image of that name is replaced only when ``replace`` is set. Raises
-        InfrastructureError ``store-failed``.
+        Raises InfrastructureError ``store-failed``.
         """
+        text = encode_sidecar(sidecar)
+        mode = stat.S_IMODE(os.fstat(self._descriptor).st_mode)
         try:
-            if replace:
-                self.path.replace(self.image)
-            else:
-                os.link(self.path, self.image, follow_symlinks=False)
-                self.path.unlink()
-            self.published = True
-            sync_directory(self.image.parent)
+            os.fsync(self._descriptor)
+            self._staged.unlink(missing_ok=True)  # a dead process has left it
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(self._staged, flags, mode), "wb") as stream:
+                os.fchmod(stream.fileno(), mode)
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise store_failed(f"cannot write {self._staged}", error) from error
+
+    def publish(self, *, replace: bool, alias: bool = False) -> None:
+        """Make it the image, with the sidecar that was prepared: renames, and nothing else.
+
+        An image of that name is replaced only with ``replace``, an alias only with ``alias``. When
+        this raises InfrastructureError ``store-failed``, all is as it was before.
+        """
+        sidecar, old = sidecar_path(self.image), self._staged.with_suffix(".old")
+        try:
+            self._check_places(sidecar, image=replace, alias=alias)
+            had_sidecar = os.path.lexists(sidecar)
+            if had_sidecar:
+                # a crash from here on leaves an image without a sidecar, never with a wrong one
+                sidecar.replace(old)
+            try:
+                self._take_name(replace=replace or alias)
+                self.published = True
+            finally:
+                if had_sidecar and not self.published:
+                    old.replace(sidecar)
+            self._staged.replace(sidecar)
+            old.unlink(missing_ok=True)
         except OSError as error:
             raise store_failed(f"cannot make {self.image}", error) from error
 
+    def close(self) -> None:
+        """Remove the file, unless it was published, and free its lock."""
+        with suppress(OSError):
+            if not self.published and self._is_ours():
+                self.path.unlink()
+                self._staged.unlink(missing_ok=True)
+        if not self._busy:
+            os.close(self._descriptor)
+
+    def _take_name(self, *, replace: bool) -> None:
+        if not replace:
+            try:
+                # unlike a rename, this never replaces what somebody has made just now
+                os.link(self.path, self.image, follow_symlinks=False)
+                self.path.unlink()
+                return
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                    raise  # a file system without hard links can do no better than that check
+        self.path.replace(self.image)
+
+    def _check_places(self, sidecar: Path, *, image: bool, alias: bool) -> None:
+        """See that the file is still ours, and that nothing in the way is lost. Raises OSError."""
+        if not self._is_ours():
+            raise OSError(errno.ESTALE, f"{self.path.name} is no longer the file that was written")
+        for place, file, link in ((self.image, image, alias), (sidecar, True, False)):
+            try:
+                mode = place.lstat().st_mode
+            except FileNotFoundError:
+                continue
+            if not (file and stat.S_ISREG(mode)) and not (link and stat.S_ISLNK(mode)):
+                raise OSError(errno.EEXIST, f"{place.name} is there already")
+
+    def _is_ours(self) -> bool:
+        """Whether our file is still the one of that name. Raises OSError."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+        except FileNotFoundError:
+            return False
+
 
 @contextmanager
-def open_partial(image: Path) -> Iterator[PartialImage]:
+def open_partial(image: Path, *, mode: int | None = None) -> Iterator[PartialImage]:
     """Have the partial file of an image, locked; it is gone afterwards, or is the image.
 
-    Raises InfrastructureError: ``busy`` when somebody is saving an image of that name now,
+    ``mode`` are the permissions of the image, by default those that the umask leaves. Raises
+    InfrastructureError: ``busy`` when somebody is saving an image of that name now,
     ``store-failed`` when the directory cannot be written.
     """
-    partial = PartialImage(image, _locked(partial_path(image)))
+    partial = make_partial(image, mode=mode)
     try:
         yield partial
     finally:
         partial.close()
 
 
-def _locked(path: Path) -> int:
-    """A descriptor of the partial file, empty and locked."""
+def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
+    """As :func:`open_partial`, for who closes it himself."""
+    path = partial_path(image)
+    try:
+        while True:
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                descriptor = os.open(path, flags, 0o666 if mode is None else mode)
+            except FileExistsError:
+                remove_left(path)
+                continue
+            made = PartialImage(image, descriptor)
+            try:
+                _lock(descriptor)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                if made._is_ours():
+                    return made
+            except BaseException:
+                made.close()
+                raise
+            os.close(descriptor)  # somebody took it for left behind before it was locked
+    except BlockingIOError:
+        raise InfrastructureError(
+            f"somebody is saving {image.name} now", reason=Reason.BUSY, hint=f"{path} is locked"
+        ) from None
+    except OSError as error:
+        raise store_failed(f"cannot write {path}", error) from error
+
+
+def remove_left(path: Path) -> None:
+    """Remove a partial file that a dead process has left, and what it staged.
+
+    Raises BlockingIOError when it is growing after all, and other OSErrors.
+    """
+    try:
+        descriptor = _open_existing(path)
+    except FileNotFoundError:
+        return
+    try:
+        _lock(descriptor)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                path.unlink()
+                sidecar_path(path).unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _open_existing(path: Path) -> int:
+    """A descriptor of a regular file, by no link; a named pipe is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, f"{path.name} is in the way, and is no regular file")
+    return descriptor
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for ourselves. Raises BlockingIOError when somebody else keeps it."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o666)
-        except OSError as error:
-            raise store_failed(f"cannot write {path}", error) from error
-        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), path.lstat()):
-                os.ftruncate(descriptor, 0)
-                return descriptor
+            return
         except BlockingIOError:
-            os.close(descriptor)
-            raise InfrastructureError(
-                f"somebody is saving {path.name.removeprefix('.').removesuffix(PARTIAL)} now",
-                reason=Reason.BUSY,
-                hint=f"{path} is locked",
-            ) from None
-        except FileNotFoundError:
-            pass  # its owner has removed it between our two steps
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def sync_directory(directory: Path) -> None:

@@ -3,23 +3,23 @@
 import hashlib
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
+from imaging.feedback.wording import human_size, printable
 from imaging.frisbee.errors import ImageError
 from imaging.frisbee.image import ImageSummary, inspect_image
 from imaging.images.curation import check_writable, refuse_if_aliased, state_of
 from imaging.images.library import Image, ImageLibrary, check_name
-from imaging.images.partial import PartialImage, open_partial, store_failed
+from imaging.images.partial import PartialImage, open_partial, store_failed, sync_directory
 from imaging.images.provenance import Provenance, SidecarState, provenance, words_of
-from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path, write_sidecar
-from imaging.images.wording import human_size, printable
+from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 
 PIECE = 1 << 20  # bytes
+FOR_EVERYBODY = 0o644  # whatever the umask of who shares it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SharePlan:
 
     def carry_out(self) -> None:
         """Copy, read the copy again, and only then let it have the name."""
-        with open_partial(self.place) as partial:
+        with open_partial(self.place, mode=FOR_EVERYBODY) as partial:
             summary = self._copy(partial)
             sidecar = self._sidecar(summary)
             if state_of(self.place) is not None and self.replaced is None:
@@ -55,16 +55,10 @@ class SharePlan:
                     f"somebody else has made {self.place} meanwhile", reason=Reason.BUSY
                 )
             # all that needs room on the disk is done before the name changes hands
-            staged = sidecar_path(partial.path)
-            try:
-                write_sidecar(partial.path, sidecar)
-                partial.publish(replace=self.replaced is not None)
-                staged.replace(sidecar_path(self.place))
-            except OSError as error:
-                raise store_failed(f"cannot write the sidecar of {self.place}", error) from error
-            finally:
-                with suppress(OSError):
-                    staged.unlink(missing_ok=True)
+            partial.prepare(sidecar)
+            forced = self.replaced is not None
+            partial.publish(replace=forced, alias=forced)
+            sync_directory(self.place.parent)
         if self.move:
             self._remove_source()
 

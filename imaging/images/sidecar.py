@@ -73,16 +73,6 @@ def read_sidecar(image: Path) -> Sidecar | None:
     return sidecar
 
 
-def write_sidecar(image: Path, sidecar: Sidecar) -> None:
-    """Write an image's sidecar; it appears whole or not at all. Raises OSError."""
-    path = sidecar_path(image)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    text = msgspec.json.format(msgspec.json.encode(sidecar), indent=2)
-    try:
-        with partial.open("wb") as stream:
-            stream.write(text + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def encode_sidecar(sidecar: Sidecar) -> bytes:
+    """The text of a sidecar. Raises UnicodeEncodeError for what is no text."""
+    return msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n"

@@ -5,7 +5,9 @@ network is trusted. Nothing secret is sent, and nothing that comes back is belie
 status and an uptime. The user's ssh configuration does not matter, his keys and agent do.
 """
 
+import logging
 import re
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +17,18 @@ import asyncssh
 
 from imaging._aio import from_aio
 from imaging.errors import ConfigurationError, ImagingError
+from imaging.feedback.wording import printable
 from imaging.node.connection import connect
 
-# ValueError: what asyncssh makes of packets and versions that are garbage
-FAILURES = (OSError, ValueError, asyncssh.Error)
+log = logging.getLogger(__name__)
+
+# what a peer offers is no business of the user: weak parameters, as deprecations
+warnings.filterwarnings("ignore", module=r"(asyncssh|cryptography)\b")
 
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: .*)?")
 
+
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 UPTIME = "cat /proc/uptime"
 """What a system is asked for the seconds since it has booted; see :func:`parse_uptime`."""
@@ -42,13 +49,7 @@ class SshLogin:
 def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
     """Read the key, or those of ``~/.ssh`` and the agent. Raises ConfigurationError."""
     try:
-        options = asyncssh.SSHClientConnectionOptions(
-            username=user,
-            known_hosts=None,
-            config=None,
-            preferred_auth="publickey",
-            **({} if key is None else {"client_keys": [asyncssh.read_private_key(key)]}),
-        )
+        keys = _default_keys() if key is None else [asyncssh.read_private_key(key)]
     except OSError as error:
         raise ConfigurationError(
             f"the ssh key {key} cannot be read: {error.strerror}", hint="see [ssh] key"
@@ -57,6 +58,18 @@ def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
         raise ConfigurationError(
             f"the ssh key {key} cannot be used: {error}",
             hint="see [ssh] key; for a key with a passphrase, use the agent",
+        ) from error
+    try:
+        options = asyncssh.SSHClientConnectionOptions(
+            username=user,
+            known_hosts=None,
+            config=None,
+            preferred_auth="publickey",
+            client_keys=keys,
+        )
+    except asyncssh.KeyImportError as error:  # without any key of ours, it looks for itself
+        raise ConfigurationError(
+            f"no key of ~/.ssh can be used: {error}", hint="name one in [ssh] key"
         ) from error
     return SshLogin(port, options)
 
@@ -67,6 +80,19 @@ def parse_uptime(output: str) -> float:
     if found is None:
         raise RemoteError("it does not tell its uptime")
     return float(found[1])
+
+
+def _default_keys() -> list[asyncssh.SSHKey]:
+    """The keys of ``~/.ssh`` that can be used; one with a passphrase is the agent's business."""
+    found = []
+    for name in DEFAULT_KEYS:
+        try:
+            found.append(asyncssh.read_private_key(Path.home() / ".ssh" / name))
+        except FileNotFoundError:
+            continue
+        except (OSError, RuntimeError, asyncssh.KeyImportError) as error:
+            log.info("~/.ssh/%s is not used: %s", name, error)
+    return found
 
 
 class Remote:
@@ -80,8 +106,8 @@ class Remote:
         """Run a command to its end; its exit status and its output. Raises RemoteError."""
         try:
             done = await from_aio(self._connection.run, command, check=False)
-        except FAILURES as error:
-            raise RemoteError(_words(error)) from error
+        except Exception as error:
+            raise _attempt_failed(error) from error
         if done.exit_status is None:
             raise RemoteError(f"{command} was cut off: the connection was lost, or it was killed")
         return done.exit_status, done.stdout if isinstance(done.stdout, str) else ""
@@ -93,9 +119,9 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
     stream = await connect(address, login.port)
     try:
         connection = await from_aio(asyncssh.connect, sock=stream, options=login.options)
-    except FAILURES as error:
+    except Exception as error:
         stream.close()
-        raise RemoteError(_words(error)) from error
+        raise _attempt_failed(error) from error
     except BaseException:
         stream.close()
         raise
@@ -106,11 +132,17 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
         connection.abort()
 
 
-def _words(error: OSError | ValueError | asyncssh.Error) -> str:
-    """What failed, in one printable line: the other side may have had a hand in it."""
-    if isinstance(error, ValueError):
-        text = f"what answers speaks no proper ssh: {error}"
+def _attempt_failed(error: Exception) -> RemoteError:
+    """The error of an attempt, whatever asyncssh has raised.
+
+    It raises ValueError, OverflowError and others for packets that are garbage: one node's must
+    not end the run of all. What is none of its usual errors goes to the log as well.
+    """
+    if isinstance(error, asyncssh.Error):
+        text = error.reason
+    elif isinstance(error, OSError):
+        text = error.strerror or str(error)
     else:
-        text = error.reason if isinstance(error, asyncssh.Error) else error.strerror or str(error)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line[:200] or type(error).__name__
+        log.info("ssh: %r", error)
+        text = f"what answers speaks no proper ssh: {error}"
+    return RemoteError(printable(text)[:200] or type(error).__name__)

@@ -117,6 +117,7 @@ class RamdiskSearch:
             f"{self._story.node}: no ramdisk at {self._address}:{self._settings.console.port} "
             f"{since:.1f} s after {order}: {self._sighting.what}",
             reason=self._sighting.reason,
+            hint="is the node in its ramdisk?" if self._card is None else None,
         )
 
     async def _try_once(self, attempt: AsyncExitStack) -> tuple[Console, Inspection] | None:

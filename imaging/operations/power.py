@@ -98,8 +98,8 @@ async def _answer(verb: Verb, card: PowerCard, node: str, settings: PowerSetting
                     reason=Reason.POWER_REFUSED,
                     hint="imaging-on switches it on",
                 )
+            # that it is on afterwards would prove nothing: it was before
             await card.reset()
-            await _settled(card, PowerState.ON, node, settings)
             return "ok"
 
 

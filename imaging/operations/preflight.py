@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import shlex
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def plan_load(
     server = ServerPlan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
         image=image.path,
-        address=multicast.address or address_facing(nodes[0].control.ip),
+        address=own_address(settings, nodes[0]),
         groups=ipaddress.IPv4Network(multicast.groups),
         ports=multicast.port_range,
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
@@ -63,7 +64,6 @@ def plan_load(
         attempts=multicast.attempts,
     )
     nextboot = checked_nextboot(settings, nodes, reset=reset)
-    check_power_model(settings)
     login = ssh_login(settings) if wait else None
     return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy)
 
@@ -87,16 +87,20 @@ def plan_save(
         )
     if len(comment) > COMMENT_LIMIT:
         raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
+    if comment.encode(errors="replace").decode() != comment:
+        raise ConfigurationError("the comment is not UTF-8 text")
     node = nodes[0]
-    image = new_image(ImageLibrary.of(settings.images), name, replace=replace)
+    try:
+        image = new_image(ImageLibrary.of(settings.images), name, replace=replace)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
     nextboot = checked_nextboot(settings, nodes, reset=reset)
-    check_power_model(settings)
     return SavePlan(
         node=node,
         image=image,
         settings=settings,
         nextboot=nextboot,
-        address=settings.multicast.address or address_facing(node.control.ip),
+        address=own_address(settings, node),
         user=login_name(),
         comment=comment,
         reset=reset,
@@ -127,8 +131,7 @@ def plan_wait(
 
 
 def plan_power(settings: Settings, nodes: Sequence[Node], verb: Verb) -> PowerPlan:
-    """Plan what the power cards are told. Raises ConfigurationError."""
-    check_power_model(settings)
+    """Plan what the power cards are told."""
     return PowerPlan(tuple(nodes), settings, verb)
 
 
@@ -156,8 +159,8 @@ def new_image(library: ImageLibrary, name: str, *, replace: bool) -> Path:
     shared = library.directory / image.name
     if shared != image and os.path.lexists(shared):
         raise ConfigurationError(
-            f"{shared} is there already, and would be taken for {stem} first",
-            hint="save under another name",
+            f"the shared image {shared} is there already, and would be taken for {stem} first",
+            hint="save under another name; --force replaces private images only",
         )
     if image.is_symlink():
         raise ConfigurationError(f"{image} is an alias of {image.readlink()}, and is kept")
@@ -180,7 +183,15 @@ def checked_nextboot(
     return nextboot
 
 
-def check_power_model(settings: Settings) -> None:
-    """Raise ConfigurationError when there is no such power model."""
-    if settings.power.model != "cmc":
-        raise ConfigurationError(f"unknown [power] model {settings.power.model!r}", hint="cmc")
+def own_address(settings: Settings, node: Node) -> str:
+    """This host's address on the nodes' network. Raises ConfigurationError when it is not ours."""
+    address = settings.multicast.address or address_facing(node.control.ip)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{address} is no address of this host: {error.strerror}",
+                hint="see [multicast] address",
+            ) from error
+    return address

@@ -21,15 +21,19 @@ from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RamdiskVisit:
-    """How one node gets into its ramdisk; ``card`` is None when it is there already."""
+    """How one node gets into its ramdisk; ``card`` is None when it is there already.
+
+    ``was_reset`` is whether its card was told to boot it.
+    """
 
     story: NodeStory
     node: Node
     settings: Settings
     nextboot: NextbootDirectory
     card: PowerCard | None
+    was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
         """Take the steps nextboot, power and boot; the console is open as long as ``consoles``.
@@ -43,6 +47,7 @@ class RamdiskVisit:
                 with self.story.step(Step.NEXTBOOT):
                     links.enter_context(self.nextboot.link(self.node.control.mac, self.node.name))
                 with self.story.step(Step.POWER):
+                    self.was_reset = True
                     ordered = await power_up(self.card)
             with self.story.step(Step.BOOT) as detail:
                 started = trio.current_time() if ordered is None else ordered
@@ -53,7 +58,9 @@ class RamdiskVisit:
                     card=self.card,
                     booted_after=ordered,
                 )
-                found = await search.reach(consoles, self.settings.boot.timeout_s)
+                boot = self.settings.boot
+                patience = boot.present_timeout_s if ordered is None else boot.timeout_s
+                found = await search.reach(consoles, patience)
                 detail.text = f"ramdisk up after {trio.current_time() - started:.1f} s"
         return found
 

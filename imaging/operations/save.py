@@ -21,18 +21,19 @@ from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, open_partial, store_failed
-from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path, write_sidecar
+from imaging.images.partial import PartialImage, make_partial, sync_directory
+from imaging.images.sidecar import SUFFIX, Sidecar
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_cards
-from imaging.node.ramdisk import PIPE, SaveOutput, save_script
+from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 
+SEND_BACK_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
 BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
 
 
@@ -93,58 +94,84 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
     Raises InfrastructureError when this host cannot keep the image.
     """
-    with open_partial(plan.image) as partial:
-        async with open_aio(), open_cards(plan.settings.power) as card:
-            story = NodeStory(plan.node.name, emit)
-            try:
-                detail = await _save_node(plan, story, card(plan.node), partial)
-            except NodeError as error:
-                story.finish(error)
-            else:
-                story.finish(detail=detail)
-
-
-async def _save_node(
-    plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage
-) -> str:
-    visit = RamdiskVisit(
-        story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
-    )
-    async with AsyncExitStack() as consoles:
-        console, inspection = await visit.begin(consoles)
-        try:
-            with story.step(Step.CHECK) as detail:
-                size = visit.disk_size(inspection)
-                detail.text = f"{plan.settings.ramdisk.disk} has {size} bytes"
-            with story.step(Step.TRANSFER) as detail:
-                summary = await _Stream(plan, story, partial, size).run(console)
-                detail.text = f"{summary.size} bytes in {summary.chunks} chunks"
-            with story.step(Step.STORE):
-                await partial.sync()
-                _publish(plan, partial, summary)
-        except (NodeError, InfrastructureError):
-            if plan.reset:
-                await _send_back(story, card)
-            raise
-    if plan.reset:
-        with story.step(Step.RESTART):
-            await card.reset()
-    return f"{plan.image}, {summary.size} bytes, sha256 {summary.sha256}"
-
-
-async def _send_back(story: NodeStory, card: PowerCard) -> None:
-    """After a failure: the node's disk is as it was, so the node may go on with it."""
+    partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
     try:
-        await card.reset()
-        story.notice("its disk was only read: it was reset to boot from it again")
-    except NodeError as error:
-        story.notice(f"it was left in the ramdisk: {error}")
+        async with open_aio(), open_cards(plan.settings.power) as card:
+            await _NodeSave(plan, NodeStory(plan.node.name, emit), card(plan.node), partial).run()
+    finally:
+        partial.close()
 
 
-def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> None:
-    """Give the image its name and its sidecar. Synchronous, so that it is whole or not at all."""
+class _NodeSave:
+    """The life of the node in a save."""
+
+    def __init__(
+        self, plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage
+    ) -> None:
+        self._plan = plan
+        self._story = story
+        self._card = card
+        self._partial = partial
+        self._visit = RamdiskVisit(
+            story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
+        )
+
+    async def run(self) -> None:
+        """Take the node through all steps; a NodeError ends it as data, not as an exception."""
+        try:
+            summary = await self._fetch()
+            if self._plan.reset:
+                with self._story.step(Step.RESTART):
+                    await self._card.reset()
+        except NodeError as error:
+            self._story.finish(error)
+        else:
+            detail = f"{self._plan.image}, {summary.size} bytes, sha256 {summary.sha256}"
+            self._story.finish(detail=detail)
+
+    async def _fetch(self) -> ImageSummary:
+        """Get the image, and give it its name; whatever goes wrong, the node gets back."""
+        try:
+            async with AsyncExitStack() as consoles:
+                console, inspection = await self._visit.begin(consoles)
+                return await self._save_disk(console, inspection)
+        except (NodeError, InfrastructureError):
+            await self._send_back()
+            raise
+        except BaseException:
+            with trio.move_on_after(SEND_BACK_BUDGET_S, shield=True):
+                await self._send_back()
+            raise
+
+    async def _save_disk(self, console: Console, inspection: Inspection) -> ImageSummary:
+        plan, story = self._plan, self._story
+        with story.step(Step.CHECK) as detail:
+            size = self._visit.disk_size(inspection)
+            detail.text = f"{plan.settings.ramdisk.disk} has {size} bytes"
+        with story.step(Step.TRANSFER) as detail:
+            summary = await _Stream(plan, story, self._partial, size).run(console)
+            detail.text = f"{summary.size} bytes in {summary.chunks} chunks"
+        with story.step(Step.STORE):
+            await self._partial.in_thread(self._partial.prepare, _sidecar(plan, summary))
+            self._partial.publish(replace=plan.replace)
+            story.notice(f"saved as {plan.image}")
+            await self._partial.in_thread(sync_directory, plan.image.parent)
+        return summary
+
+    async def _send_back(self) -> None:
+        """The node's disk was only read: have it boot from it again, if we have reset it."""
+        if not self._visit.was_reset:
+            return
+        try:
+            await self._card.reset()
+            self._story.notice("it was reset, to boot from its disk again")
+        except NodeError as error:
+            self._story.notice(f"it was left in the ramdisk: {error}")
+
+
+def _sidecar(plan: SavePlan, summary: ImageSummary) -> Sidecar:
     assert summary.sha256 is not None
-    sidecar = Sidecar(
+    return Sidecar(
         name=plan.name,
         node=plan.node.name,
         user=plan.user,
@@ -156,14 +183,6 @@ def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> No
         minimum_disk_size=summary.minimum_disk_size,
         sha256=summary.sha256,
     )
-    try:
-        if plan.replace:
-            # a crash between the two leaves an image that nothing is known of, not a wrong word
-            sidecar_path(plan.image).unlink(missing_ok=True)
-        partial.publish(replace=plan.replace)
-        write_sidecar(plan.image, sidecar)
-    except OSError as error:
-        raise store_failed(f"cannot write {sidecar_path(plan.image)}", error) from error
 
 
 class _Stream:
@@ -249,7 +268,7 @@ class _Stream:
             raise self._failed(f"imagezip {_end(imagezip)}", Reason.IMAGEZIP_FAILED)
         if netcat != 0 or imagezip == BROKEN_PIPE:
             early = " before all was sent" if imagezip else ""
-            raise self._failed(f"netcat {_end(netcat)}{early}", Reason.IMAGEZIP_FAILED)
+            raise self._failed(f"netcat {_end(netcat)}{early}", Reason.NETCAT_FAILED)
         if output.size is None:
             raise self._failed("imagezip did not say the image's size", Reason.IMAGEZIP_FAILED)
         if output.size != received:

@@ -7,7 +7,6 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
@@ -83,12 +82,6 @@ def _check_ramdisk(settings: Settings) -> None:
         NextbootDirectory(settings.nextboot.directory, settings.nextboot.ramdisk).check_ramdisk()
 
 
-def _check_model(settings: Settings) -> None:
-    model = settings.power.model  # a file of the package per model
-    if not model.isidentifier() or find_spec(f"imaging.node.power.{model}") is None:
-        raise ConfigurationError(f"unknown power card model {model!r}")
-
-
 def _check_server(settings: Settings) -> None:
     find_command(shlex.split(settings.multicast.server), "[multicast] server")
 
@@ -135,7 +128,6 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("images", "default"): _check_default_image,
     ("nextboot", "directory"): _check_nextboot,
     ("nextboot", "ramdisk"): _check_ramdisk,
-    ("power", "model"): _check_model,
     ("multicast", "server"): _check_server,
     ("ssh", "key"): _check_key,
     ("log", "file"): _check_log,

@@ -57,7 +57,7 @@ class NextbootSettings(msgspec.Struct, frozen=True):
 class PowerSettings(msgspec.Struct, frozen=True):
     """[power]"""
 
-    model: Word = "cmc"
+    model: Literal["cmc"] = "cmc"
     port: Port = 80
     request_timeout_s: Seconds = 5.0
     attempts: Attempts = 3
@@ -75,6 +75,7 @@ class BootSettings(msgspec.Struct, frozen=True):
     reset_grace_s: Seconds = 60.0
     uptime_slack_s: Seconds = 2.0
     timeout_s: Seconds = 180.0
+    present_timeout_s: Seconds = 15.0
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True):

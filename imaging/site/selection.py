@@ -63,9 +63,10 @@ def select(
         origin = "$NODES"
         words = (nodes_variable or "").split()
         if not words:
-            raise ConfigurationError(
-                "no node selected", hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES"
-            )
+            what = "no node selected"
+            if nodes_variable is not None:
+                what += ": $NODES is empty"
+            raise ConfigurationError(what, hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES")
         chosen = reader.fold_named(words, origin)
     if not chosen:
         raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node")

@@ -142,7 +142,8 @@ def _check_known(entry: Entry) -> None:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+    asked = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{asked}; known are {', '.join(sorted(known))}"
 
 
 def _build(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.images.wording import human_size, printable
+from imaging.feedback.wording import human_size, printable
 
 
 @pytest.mark.parametrize(

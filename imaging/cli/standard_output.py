@@ -1,0 +1,43 @@
+"""Standard output: what cannot be written there never hides what has happened."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+class StandardOutput:
+    """Where a command's results go.
+
+    A reader that has gone, as in ``| head``, has heard enough; a full disk is told, once.
+    """
+
+    def __init__(self, command: str) -> None:
+        """``command`` is named when something cannot be written."""
+        self.failed = False
+        self._command = command
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """Write lines, at once."""
+        if lines:
+            self._write("".join(f"{line}\n" for line in lines))
+
+    def flush(self) -> None:
+        """Write what was printed before."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError as error:
+            self.give_up(error)
+
+    def give_up(self, error: OSError) -> None:
+        """Send what is still in the buffer, and all that comes, nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            self.failed = True
+            words = f"cannot write the output: {error.strerror}"
+            print(f"{self._command}: {words}", file=sys.stderr)
