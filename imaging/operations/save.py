@@ -17,7 +17,7 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import InfrastructureError, NodeError, Reason
-from imaging.feedback.events import Emit
+from imaging.feedback.events import Emit, ImageHashed
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.images.collector import Collector
@@ -97,7 +97,7 @@ async def save(plan: SavePlan, emit: Emit) -> None:
         async with open_aio(), open_cards(plan.settings.power) as card:
             story = NodeStory(plan.node.name, emit)
             try:
-                detail = await _save_node(plan, story, card(plan.node), partial)
+                detail = await _save_node(plan, story, card(plan.node), partial, emit)
             except NodeError as error:
                 story.finish(error)
             else:
@@ -105,7 +105,7 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
 
 async def _save_node(
-    plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage
+    plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage, emit: Emit
 ) -> str:
     visit = RamdiskVisit(
         story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
@@ -121,7 +121,7 @@ async def _save_node(
                 detail.text = f"{summary.size} bytes in {summary.chunks} chunks"
             with story.step(Step.STORE):
                 await partial.sync()
-                _publish(plan, partial, summary)
+                emit(ImageHashed(time.time(), _publish(plan, partial, summary), summary.size))
         except (NodeError, InfrastructureError):
             if plan.reset:
                 await _send_back(story, card)
@@ -141,8 +141,11 @@ async def _send_back(story: NodeStory, card: PowerCard) -> None:
         story.notice(f"it was left in the ramdisk: {error}")
 
 
-def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> None:
-    """Give the image its name and its sidecar. Synchronous, so that it is whole or not at all."""
+def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> str:
+    """Give the image its name and its sidecar; gives its sha256.
+
+    Synchronous, so that it is whole or not at all.
+    """
     assert summary.sha256 is not None
     sidecar = Sidecar(
         name=plan.name,
@@ -164,6 +167,7 @@ def _publish(plan: SavePlan, partial: PartialImage, summary: ImageSummary) -> No
         write_sidecar(plan.image, sidecar)
     except OSError as error:
         raise store_failed(f"cannot write {sidecar_path(plan.image)}", error) from error
+    return sidecar.sha256
 
 
 class _Stream:
