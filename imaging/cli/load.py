@@ -8,7 +8,9 @@ from imaging.cli.options import (
     common_options,
     node_selection,
     operation_options,
+    output_options,
 )
+from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
 
 
@@ -29,6 +31,7 @@ from imaging.cli.session import Site, run_operation
     help="The nodes are in the ramdisk already: no reset before or after, no nextboot link.",
 )
 @click.option("--wait", is_flag=True, help="Go on until ssh answers on the new system.")
+@output_options
 @operation_options
 @click.pass_context
 def command(
@@ -43,6 +46,7 @@ def command(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    outputs: OutputOptions,
 ) -> None:
     """Load a disk image onto all selected nodes at once.
 
@@ -72,7 +76,9 @@ def command(
 
     if wait and no_reset:
         raise click.UsageError("--wait and -n exclude each other: nothing would boot")
-    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    options = common_options(
+        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+    )
     context.exit(
         run_operation(
             "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s

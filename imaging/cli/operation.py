@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
+from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
@@ -31,22 +32,14 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """The options that all operations share.
-
-    ``timeout`` is in seconds, None for the setting; ``events`` is a file, or ``-`` for standard
-    output.
-    """
+    """The options that all operations share; ``timeout`` is in seconds, None for the setting."""
 
     timeout: float | None = None
     quiet: bool = False
     verbose: bool = False
     dry_run: bool = False
     live: bool = False
-    json: bool = False
-    events: str | None = None
-    report: Path | None = None
-    ok_file: Path | None = None
-    ko_file: Path | None = None
+    outputs: OutputOptions = NO_OUTPUTS
 
 
 class Plan(Protocol):
@@ -109,13 +102,27 @@ class Operation:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
         import trio
 
+        outputs = Outputs(self.options.outputs, self.results)
+
+        def checked() -> P:
+            outputs.check()
+            plan = prepare()
+            if not self.options.dry_run:
+                self.sinks.extend(outputs.open())
+            return plan
+
         display = PlainDisplay(self.board, sys.stderr, self._detail())
         with display.shown():
-            trio.run(self._main, prepare, operate, display)
+            trio.run(self._main, checked, operate, display)
         if self.dry is not None:
-            print("\n".join(self.dry))
+            print("\n".join(self.dry), file=self._readable)
             return 0
-        return self._result()
+        return self._result(outputs)
+
+    @property
+    def _readable(self) -> TextIO:
+        """Where people are told the results: standard output, unless scripts have it."""
+        return sys.stderr if self.options.outputs.keeps_standard_output else sys.stdout
 
     async def _main(
         self,
@@ -165,9 +172,13 @@ class Operation:
         return Detail.STEPS if self.options.verbose else self.results.detail
 
     def _print_finished(self, outcome: NodeOutcome, display: Display) -> None:
-        if self.results.as_finished is not None and not self.options.quiet:
+        if self.results.as_finished is not None and self._tells_results:
             display.clear()
-            print(self.results.as_finished(outcome), flush=True)
+            print(self.results.as_finished(outcome), file=self._readable, flush=True)
+
+    @property
+    def _tells_results(self) -> bool:
+        return not (self.options.quiet or self.options.outputs.json)
 
     async def _carry_out(
         self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
@@ -204,7 +215,7 @@ class Operation:
             outcome = self.board.interrupted_outcome(name, reason, message)
             emit(NodeFinished(time.time(), outcome))
 
-    def _result(self) -> int:
+    def _result(self, outputs: Outputs) -> int:
         if not self.board.nodes:
             what = (
                 f"interrupted by {self.signalled.name}"
@@ -218,10 +229,13 @@ class Operation:
         report = self.board.report(time.time())
         for sink in self.sinks:
             sink.finish(report)
-        lines = [] if self.options.quiet else self.results.at_end(report)
+        failures = outputs.failures()
+        for failure in [*outputs.losses(), *failures]:
+            print(f"{self.command}: {failure}", file=sys.stderr)
+        lines = self.results.at_end(report) if self._tells_results else []
         if lines:
-            print("\n".join(lines), flush=True)
-        return report.exit_code
+            print("\n".join(lines), file=self._readable, flush=True)
+        return 1 if failures else report.exit_code
 
     async def _watch_signals(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
+from imaging.feedback.reports import report_lines
 
 
 class Detail(IntEnum):
@@ -76,9 +77,11 @@ def _message(outcome: NodeOutcome) -> str:
 class Results:
     """What one command prints: a line as each node ends, and lines at the end of the run.
 
-    ``detail`` is how much of the progress is told besides, when the user says nothing about it.
+    ``as_json`` is printed instead of both when the user wants JSON. ``detail`` is how much of the
+    progress is told besides, when the user says nothing about it.
     """
 
     as_finished: Callable[[NodeOutcome], str] | None = None
     at_end: Callable[[RunReport], list[str]] = summary_lines
+    as_json: Callable[[RunReport], list[str]] = report_lines
     detail: Detail = Detail.MILESTONES
