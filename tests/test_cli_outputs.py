@@ -320,6 +320,25 @@ def test_bad_places_are_refused_before_any_node_is_touched(
     assert sorted(os.listdir(testbed.directory)) == there
 
 
+def test_a_reader_of_the_results_that_goes_away_ends_no_run(
+    testbed: Commands, tmp_path: Path, outputs: list[str]
+) -> None:
+    words = " ".join(outputs)
+    done = testbed.run("bash", "-c", f"set -o pipefail; imaging-wait -n -t 1 {words} 1-3 | true")
+    assert done.returncode == 1
+    assert "internal error" not in done.stderr
+    assert len(checked(tmp_path)["nodes"]) == 3
+
+
+def test_a_run_that_ends_before_its_plan_is_made_writes_nothing(
+    testbed: Commands, tmp_path: Path, outputs: list[str]
+) -> None:
+    done = testbed.run(*LOAD, *outputs, "--json", "-t", "0.001", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "before any node was touched" in done.stderr
+    assert [name for name in os.listdir(tmp_path) if name != "events"] == []
+
+
 def test_what_did_not_begin_leaves_everything_as_it_was(
     testbed: Commands, tmp_path: Path, outputs: list[str]
 ) -> None:

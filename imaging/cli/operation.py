@@ -97,6 +97,7 @@ class Operation:
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
     dry: list[str] | None = None
+    unheard: bool = False
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
@@ -174,7 +175,7 @@ class Operation:
     def _print_finished(self, outcome: NodeOutcome, display: Display) -> None:
         if self.results.as_finished is not None and self._tells_results:
             display.clear()
-            print(self.results.as_finished(outcome), file=self._readable, flush=True)
+            self._print(self.results.as_finished(outcome))
 
     @property
     def _tells_results(self) -> bool:
@@ -215,6 +216,14 @@ class Operation:
             outcome = self.board.interrupted_outcome(name, reason, message)
             emit(NodeFinished(time.time(), outcome))
 
+    def _print(self, text: str) -> None:
+        """Print a result; the run goes on when its reader has gone, as in ``| head``."""
+        try:
+            print(text, file=self._readable, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._readable.fileno())
+            self.unheard = True
+
     def _result(self, outputs: Outputs) -> int:
         if not self.board.nodes:
             what = (
@@ -234,8 +243,8 @@ class Operation:
             print(f"{self.command}: {failure}", file=sys.stderr)
         lines = self.results.at_end(report) if self._tells_results else []
         if lines:
-            print("\n".join(lines), file=self._readable, flush=True)
-        return 1 if failures else report.exit_code
+            self._print("\n".join(lines))
+        return 1 if failures or self.unheard else report.exit_code
 
     async def _watch_signals(
         self,
