@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test check format schemas clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
 	@echo "make test    run all tests"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
+	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make clean   remove what the others made"
 
 install: $(STAMP)
@@ -36,6 +37,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+schemas: $(STAMP)
+	$(BIN)/python -m imaging.feedback.schemas docs
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

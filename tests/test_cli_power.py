@@ -200,7 +200,3 @@ def test_an_output_that_is_full_is_told(testbed: Commands, command: str) -> None
 def test_the_timeout_counts_from_the_command_and_not_from_its_process(testbed: Commands) -> None:
     done = testbed.run("sh", "-c", "sleep 1.5; exec imaging-status -t 1.2 1")
     assert (done.returncode, done.stdout) == (0, "fit01: on\n")
-
-
-def test_json_and_dry_run_exclude_each_other(testbed: Commands) -> None:
-    assert testbed.run("imaging-status", "--json", "--dry-run", "1").returncode == 2

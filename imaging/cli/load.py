@@ -9,8 +9,10 @@ from imaging.cli.options import (
     common_options,
     node_selection,
     operation_options,
+    output_options,
     read_quorum,
 )
+from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
 
 
@@ -51,6 +53,7 @@ from imaging.cli.session import Site, run_operation
     show_default=True,
     help="A node with a half-written disk is left in the ramdisk, or switched off.",
 )
+@output_options
 @operation_options
 @click.pass_context
 def command(
@@ -68,6 +71,7 @@ def command(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    outputs: OutputOptions,
 ) -> None:
     """Load a disk image onto all selected nodes at once.
 
@@ -101,7 +105,9 @@ def command(
 
     if wait and no_reset:
         raise click.UsageError("--wait and -n exclude each other: nothing would boot")
-    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    options = common_options(
+        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+    )
     context.exit(
         run_operation(
             "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import imaging
+from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
 from imaging.cli.standard_output import StandardOutput
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
@@ -32,22 +32,14 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """The options that all operations share.
-
-    ``timeout`` is in seconds, None for the setting; ``events`` is a file, or ``-`` for standard
-    output.
-    """
+    """The options that all operations share; ``timeout`` is in seconds, None for the setting."""
 
     timeout: float | None = None
     quiet: bool = False
     verbose: bool = False
     dry_run: bool = False
     live: bool = False
-    json: bool = False
-    events: str | None = None
-    report: Path | None = None
-    ok_file: Path | None = None
-    ko_file: Path | None = None
+    outputs: OutputOptions = NO_OUTPUTS
 
 
 class Plan(Protocol):
@@ -106,16 +98,26 @@ class Operation:
     output: StandardOutput = field(init=False)
 
     def __post_init__(self) -> None:
-        """Have somewhere to print."""
-        self.output = StandardOutput(self.command)
+        """Have somewhere to print: standard output, unless scripts have it."""
+        theirs = self.options.outputs.keeps_standard_output
+        self.output = StandardOutput(self.command, sys.stderr if theirs else sys.stdout)
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
         import trio
 
+        outputs = Outputs(self.options.outputs, self.results)
+
+        def checked() -> P:
+            outputs.check()
+            plan = prepare()
+            if not self.options.dry_run:
+                self.sinks.extend(outputs.open())
+            return plan
+
         display = PlainDisplay(self.board, sys.stderr, self._detail())
         with display.shown():
-            trio.run(self._main, prepare, operate, display)
+            trio.run(self._main, checked, operate, display)
         # what has happened is known: no signal can change it, so let it be told
         for number in STOPPING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -123,7 +125,7 @@ class Operation:
             self.output.tell(self.dry)
             code = 0
         else:
-            code = self._result()
+            code = self._result(outputs)
         return 1 if self.output.failed else code
 
     async def _main(
@@ -175,9 +177,13 @@ class Operation:
         return Detail.STEPS if self.options.verbose else self.results.detail
 
     def _print_finished(self, outcome: NodeOutcome, display: Display) -> None:
-        if self.results.as_finished is not None and not self.options.quiet:
+        if self.results.as_finished is not None and self._tells_results:
             display.clear()
             self.output.tell([self.results.as_finished(outcome)])
+
+    @property
+    def _tells_results(self) -> bool:
+        return not (self.options.quiet or self.options.outputs.json)
 
     async def _carry_out(
         self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
@@ -214,7 +220,7 @@ class Operation:
             outcome = self.board.interrupted_outcome(name, reason, message)
             emit(NodeFinished(time.time(), outcome))
 
-    def _result(self) -> int:
+    def _result(self, outputs: Outputs) -> int:
         if not self.board.nodes:
             what = (
                 f"interrupted by {self.signalled.name}"
@@ -228,9 +234,12 @@ class Operation:
         report = self.board.report(time.time())
         for sink in self.sinks:
             sink.finish(report)
-        if not self.options.quiet:
+        failures = outputs.failures()
+        for failure in [*outputs.losses(), *failures]:
+            print(f"{self.command}: {failure}", file=sys.stderr)
+        if self._tells_results:
             self.output.tell(self.results.at_end(report))
-        return report.exit_code
+        return 1 if failures else report.exit_code
 
     async def _watch_signals(
         self,

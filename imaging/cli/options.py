@@ -1,16 +1,20 @@
 """The options that several commands share, spelled once."""
 
+import dataclasses
+import functools
 import math
 import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import click
 
 from imaging.cli.operation import CommonOptions
+from imaging.cli.outputs import REPORTS, STANDARD_OUTPUT, OutputOptions
 from imaging.cli.session import Site
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Node
@@ -68,6 +72,45 @@ def timeout_option(function: F) -> F:
     )(function)
 
 
+def output_options(function: F) -> F:
+    """Add what scripts want to have of a run; the function gets it as ``outputs``."""
+
+    @functools.wraps(function)
+    def gathered(*arguments: Any, **options: Any) -> Any:
+        names = (field.name for field in dataclasses.fields(OutputOptions))
+        outputs = OutputOptions(**{name: options.pop(name) for name in names})
+        if outputs.json and outputs.events == STANDARD_OUTPUT:
+            raise click.UsageError("--json and --events - exclude each other: both are for stdout")
+        if outputs.report is not None and outputs.report.suffix not in REPORTS:
+            raise click.UsageError("--report wants a name that ends in .json or .xml")
+        return function(*arguments, **options, outputs=outputs)
+
+    file = click.Path(dir_okay=False, path_type=Path)
+    for option in (
+        click.option(
+            "--ko", "ko_file", type=file, metavar="FILE", help="Write those of the others."
+        ),
+        click.option(
+            "--ok", "ok_file", type=file, metavar="FILE", help="Write the names of the fine nodes."
+        ),
+        click.option(
+            "--report",
+            type=file,
+            metavar="FILE",
+            help="At the end, write a report: NAME.json, or JUnit's NAME.xml. "
+            "There is none when nothing was done because something was wrong from the start.",
+        ),
+        click.option(
+            "--events",
+            metavar="FILE|-",
+            help="Write each event as it happens, a line of JSON each; - is standard output.",
+        ),
+        click.option("--json", is_flag=True, help="Print the result as JSON, and nothing else."),
+    ):
+        gathered = option(gathered)
+    return cast(F, gathered)
+
+
 def operation_options(function: F) -> F:
     """Add the options of all commands that change nodes."""
     for option in (
@@ -81,12 +124,14 @@ def operation_options(function: F) -> F:
 
 
 def common_options(
-    *, timeout: float | None, quiet: bool, verbose: bool, dry_run: bool
+    *, timeout: float | None, quiet: bool, verbose: bool, dry_run: bool, outputs: OutputOptions
 ) -> CommonOptions:
     """The parsed common options. Raises click.UsageError when they contradict each other."""
     if quiet and verbose:
         raise click.UsageError("-q and -v exclude each other")
-    return CommonOptions(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    return CommonOptions(
+        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+    )
 
 
 QuorumOf = Callable[[int], int]

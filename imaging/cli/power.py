@@ -3,7 +3,14 @@
 import click
 
 from imaging.cli.operation import CommonOptions
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    node_selection,
+    output_options,
+    timeout_option,
+)
+from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
 
@@ -36,8 +43,8 @@ def _verb_command(verb: str) -> click.Command:
         short_help=ABOUT[verb],
     )
     @node_selection
+    @output_options
     @timeout_option
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
     @click.pass_context
@@ -46,15 +53,12 @@ def _verb_command(verb: str) -> click.Command:
         node_spec: tuple[str, ...],
         use_all: bool,
         timeout: float | None,
-        as_json: bool,
         verbose: bool,
         dry_run: bool,
+        outputs: OutputOptions,
     ) -> None:
         from imaging.operations.power import PowerPlan, Verb, power
         from imaging.operations.preflight import plan_power
-
-        if as_json and dry_run:
-            raise click.UsageError("--json and --dry-run exclude each other")
 
         def prepare(site: Site) -> PowerPlan:
             nodes = SelectionWords(node_spec, use_all).nodes(site)
@@ -63,11 +67,11 @@ def _verb_command(verb: str) -> click.Command:
         context.exit(
             run_operation(
                 f"imaging-{verb}",
-                CommonOptions(timeout=timeout, verbose=verbose, dry_run=dry_run),
+                CommonOptions(timeout=timeout, verbose=verbose, dry_run=dry_run, outputs=outputs),
                 prepare,
                 power,
                 lambda settings: settings.power.timeout_s,
-                Results(at_end=answer_objects if as_json else answer_lines, detail=Detail.BAR),
+                Results(at_end=answer_lines, as_json=answer_objects, detail=Detail.BAR),
             )
         )
 

@@ -8,7 +8,9 @@ from imaging.cli.options import (
     common_options,
     node_selection,
     operation_options,
+    output_options,
 )
+from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
 from imaging.feedback.outcomes import RunReport
 from imaging.feedback.results import Results, summary_lines
@@ -25,6 +27,7 @@ from imaging.feedback.results import Results, summary_lines
     is_flag=True,
     help="The node is in the ramdisk already: no reset before or after, no nextboot link.",
 )
+@output_options
 @operation_options
 @click.pass_context
 def command(
@@ -39,6 +42,7 @@ def command(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    outputs: OutputOptions,
 ) -> None:
     """Save the disk of one node as an image.
 
@@ -65,7 +69,9 @@ def command(
             replace=force,
         )
 
-    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    options = common_options(
+        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+    )
     context.exit(
         run_operation(
             "imaging-save",

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 
 class StandardOutput:
@@ -11,10 +12,11 @@ class StandardOutput:
     A reader that has gone, as in ``| head``, has heard enough; a full disk is told, once.
     """
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, stream: TextIO) -> None:
         """``command`` is named when something cannot be written."""
         self.failed = False
         self._command = command
+        self._stream = stream
 
     def tell(self, lines: Sequence[str]) -> None:
         """Write lines, at once."""
@@ -27,15 +29,15 @@ class StandardOutput:
 
     def _write(self, text: str) -> None:
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            self._stream.write(text)
+            self._stream.flush()
         except OSError as error:
             self.give_up(error)
 
     def give_up(self, error: OSError) -> None:
         """Send what is still in the buffer, and all that comes, nowhere."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
             self.failed = True

@@ -5,7 +5,14 @@ from functools import partial
 import click
 
 from imaging.cli.operation import CommonOptions
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    node_selection,
+    output_options,
+    timeout_option,
+)
+from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, availability_line
 
@@ -27,6 +34,7 @@ from imaging.feedback.results import Detail, Results, availability_line
     metavar="SECONDS",
     help="Accept only a system that booted at most so long before the command, or since.",
 )
+@output_options
 @timeout_option
 @click.option(
     "-s", "--silent", "-q", "--quiet", "silent", is_flag=True, help="Print nothing: see exit code."
@@ -46,6 +54,7 @@ def command(
     silent: bool,
     verbose: bool,
     dry_run: bool,
+    outputs: OutputOptions,
 ) -> None:
     """Wait until all selected nodes are there: until ssh has run a command on each.
 
@@ -78,7 +87,9 @@ def command(
     context.exit(
         run_operation(
             "imaging-wait",
-            CommonOptions(timeout=timeout, quiet=silent, verbose=verbose, dry_run=dry_run),
+            CommonOptions(
+                timeout=timeout, quiet=silent, verbose=verbose, dry_run=dry_run, outputs=outputs
+            ),
             prepare,
             wait,
             lambda settings: settings.wait.timeout_s,

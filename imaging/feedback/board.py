@@ -64,9 +64,10 @@ class Board:
                 self._start(event)
             case ImageHashed():
                 if self.image is not None:
-                    self.image = replace(self.image, sha256=event.sha256)
+                    self.image = replace(self.image, sha256=event.sha256, size=event.size)
             case NodeRetried():
-                attempts = [*self.nodes[event.outcome.node].attempts, event.outcome]
+                state = self.nodes[event.outcome.node]
+                attempts = [*state.attempts, replace(event.outcome, size=state.size)]
                 self.nodes[event.outcome.node] = NodeState(attempts=attempts)
             case NodeFinished():
                 self.nodes[event.outcome.node].outcome = self._whole(event.outcome)
@@ -173,4 +174,5 @@ class Board:
             image=self.image,
             quorum=self.quorum,
             transcripts=self.transcripts,
+            summary=self.summary,
         )

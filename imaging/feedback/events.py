@@ -31,10 +31,15 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class ImageHashed:
-    """The sha256 of the run's image is known: it was computed while the nodes booted."""
+    """What the file of the run's image holds is known: its sha256, and its size in bytes.
+
+    A load computes it while the nodes boot, unless the image's sidecar has told it; a save has it
+    once the image is there.
+    """
 
     at: float
     sha256: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

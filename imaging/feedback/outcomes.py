@@ -62,7 +62,7 @@ class RunReport:
 
     ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes
     must be fine for the run to be; None is all of them. ``transcripts`` is the directory of what
-    was said in the run, "" when it is not kept.
+    was said in the run, "" when it is not kept. ``summary`` is the whole plan in one line.
     """
 
     run_id: str
@@ -74,6 +74,7 @@ class RunReport:
     image: ImageFacts | None = None
     quorum: int | None = None
     transcripts: str = ""
+    summary: str = ""
 
     @property
     def failed(self) -> tuple[NodeOutcome, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
+from imaging.feedback.reports import report_lines
 from imaging.feedback.wording import printable
 
 
@@ -82,11 +83,13 @@ def _message(outcome: NodeOutcome) -> str:
 class Results:
     """What one command prints: a line as each node ends, and lines at the end of the run.
 
-    ``detail`` is how much of the progress is told besides, when the user says nothing about it;
-    ``names_failures`` is whether the lines at the end name the nodes that failed.
+    ``as_json`` is printed instead of both when the user wants JSON. ``detail`` is how much of the
+    progress is told besides, when the user says nothing about it; ``names_failures`` is whether
+    the lines at the end name the nodes that failed.
     """
 
     as_finished: Callable[[NodeOutcome], str] | None = None
     at_end: Callable[[RunReport], list[str]] = summary_lines
+    as_json: Callable[[RunReport], list[str]] = report_lines
     detail: Detail = Detail.MILESTONES
     names_failures: bool = True

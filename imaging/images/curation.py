@@ -18,8 +18,8 @@ from imaging.images.partial import (
     is_growing,
     partial_path,
     remove_left,
+    settle,
     store_failed,
-    sync_directory,
 )
 from imaging.images.sidecar import SUFFIX, sidecar_path
 
@@ -59,7 +59,7 @@ class AliasPlan:
                 self.link.symlink_to(self.target)
             else:
                 self._move()
-            sync_directory(self.link.parent)
+            settle(self.link.parent)
         except OSError as error:
             raise store_failed(f"cannot make the alias {self.link}", error) from error
 
@@ -141,7 +141,7 @@ class RemovalPlan:
         try:
             for file in self.files:
                 file.unlink(missing_ok=True)
-            sync_directory(self.files[0].parent)
+            settle(self.files[0].parent)
         except OSError as error:
             raise store_failed(f"cannot remove {printable(str(file))}", error) from error
 

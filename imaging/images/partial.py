@@ -260,13 +260,19 @@ def _lock(descriptor: int) -> None:
         time.sleep(0.01)
 
 
-def sync_directory(directory: Path) -> None:
-    """Have what happened to a directory's names on the disk. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def settle(directory: Path) -> None:
+    """Have what happened to a directory's names on the disk.
+
+    Raises InfrastructureError ``store-failed``.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise store_failed(f"cannot write {directory}", error) from error
 
 
 def store_failed(what: str, error: OSError) -> InfrastructureError:

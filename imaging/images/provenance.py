@@ -71,6 +71,20 @@ def provenance(image: Path) -> Provenance:
     return Provenance(SidecarState.FINE, sidecar.date.astimezone(UTC), sidecar)
 
 
+def known_sha256(image: Path) -> str:
+    """The sha256 that the sidecar of an image tells; "" when it may speak of another file.
+
+    Images of the same size are common, so a file that is newer than its sidecar is not believed.
+    """
+    try:
+        known = provenance(image).trusted
+        if known is None or image.stat().st_mtime > sidecar_path(image).stat().st_mtime:
+            return ""
+    except OSError:
+        return ""
+    return known.sha256
+
+
 def inspect_whole(image: Path, *, deep: bool = False) -> ImageSummary:
     """Check the chunks of an image, and that it is as long as its sidecar says.
 

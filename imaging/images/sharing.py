@@ -14,7 +14,7 @@ from imaging.frisbee.errors import ImageError
 from imaging.frisbee.image import ImageSummary, inspect_image
 from imaging.images.curation import check_writable, refuse_if_aliased, state_of
 from imaging.images.library import Image, ImageLibrary, check_name
-from imaging.images.partial import PartialImage, open_partial, store_failed, sync_directory
+from imaging.images.partial import PartialImage, open_partial, settle, store_failed
 from imaging.images.provenance import Provenance, SidecarState, provenance, words_of
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 
@@ -58,7 +58,7 @@ class SharePlan:
             partial.prepare(sidecar)
             forced = self.replaced is not None
             partial.publish(replace=forced, alias=forced)
-            sync_directory(self.place.parent)
+            settle(self.place.parent)
         if self.move:
             self._remove_source()
 

@@ -4,6 +4,7 @@ One nursery with one child per node; the frisbee server is a service beside them
 fails becomes an outcome and never disturbs the others; the death of the server ends the run.
 """
 
+import hashlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
-from imaging.feedback.events import Emit, Said
+from imaging.feedback.events import Emit, ImageHashed, Noticed, Said
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
@@ -60,7 +61,8 @@ class LoadPolicy:
 class LoadPlan:
     """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk.
 
-    With a ``login``, a node is done only when ssh has run a command on its new system.
+    With a ``login``, a node is done only when ssh has run a command on its new system. ``sha256``
+    is the image's, "" when its sidecar does not tell it.
     """
 
     nodes: tuple[Node, ...]
@@ -71,6 +73,7 @@ class LoadPlan:
     reset: bool
     login: "SshLogin | None" = None
     policy: LoadPolicy = LoadPolicy()
+    sha256: str = ""
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -86,8 +89,9 @@ class LoadPlan:
 
     @property
     def image_facts(self) -> ImageFacts:
-        """The image that is loaded; its sha256 is computed on the way."""
-        return ImageFacts(self.image.name, str(self.image.path), self.image.summary.size)
+        """The image that is loaded."""
+        image = self.image
+        return ImageFacts(image.name, str(image.path), image.summary.size, self.sha256)
 
     @property
     def quorum(self) -> int | None:
@@ -139,10 +143,27 @@ async def load(plan: LoadPlan, emit: Emit) -> None:
         trio.open_nursery() as services,
     ):
         services.start_soon(server.run)
+        if not plan.sha256:
+            services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
                 nodes.start_soon(_NodeLoad(plan, node, emit, server, card(node)).run)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
+
+
+async def _hash_image(image: Image, emit: Emit) -> None:
+    """Tell the sha256 of the image; a run that ends before it is known does not wait for it."""
+
+    def sha256() -> str:
+        with image.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    try:
+        known = await trio.to_thread.run_sync(sha256, abandon_on_cancel=True)
+    except OSError as error:
+        emit(Noticed(time.time(), None, f"the image's sha256 is not known: {error.strerror}"))
+    else:
+        emit(ImageHashed(time.time(), known, image.summary.size))
 
 
 class _NodeLoad:

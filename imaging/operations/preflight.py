@@ -12,6 +12,7 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.images.library import ImageLibrary, check_name
+from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
@@ -65,7 +66,8 @@ def plan_load(
     )
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     login = ssh_login(settings) if wait else None
-    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy)
+    sha256 = known_sha256(image.path)
+    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy, sha256)
 
 
 def plan_save(

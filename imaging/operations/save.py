@@ -17,11 +17,11 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import InfrastructureError, NodeError, Reason
-from imaging.feedback.events import Emit
+from imaging.feedback.events import Emit, ImageHashed
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, make_partial, sync_directory
+from imaging.images.partial import PartialImage, make_partial, settle
 from imaging.images.sidecar import SUFFIX, Sidecar
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
@@ -97,7 +97,7 @@ async def save(plan: SavePlan, emit: Emit) -> None:
     partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
     try:
         async with open_aio(), open_cards(plan.settings.power) as card:
-            await _NodeSave(plan, NodeStory(plan.node.name, emit), card(plan.node), partial).run()
+            await _NodeSave(plan, emit, card(plan.node), partial).run()
     finally:
         partial.close()
 
@@ -105,15 +105,14 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 class _NodeSave:
     """The life of the node in a save."""
 
-    def __init__(
-        self, plan: SavePlan, story: NodeStory, card: PowerCard, partial: PartialImage
-    ) -> None:
+    def __init__(self, plan: SavePlan, emit: Emit, card: PowerCard, partial: PartialImage) -> None:
         self._plan = plan
-        self._story = story
+        self._emit = emit
+        self._story = NodeStory(plan.node.name, emit)
         self._card = card
         self._partial = partial
         self._visit = RamdiskVisit(
-            story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
+            self._story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
         )
 
     async def run(self) -> None:
@@ -155,7 +154,8 @@ class _NodeSave:
             await self._partial.in_thread(self._partial.prepare, _sidecar(plan, summary))
             self._partial.publish(replace=plan.replace)
             story.notice(f"saved as {plan.image}")
-            await self._partial.in_thread(sync_directory, plan.image.parent)
+            self._emit(ImageHashed(time.time(), summary.sha256 or "", summary.size))
+            await self._partial.in_thread(settle, plan.image.parent)
         return summary
 
     async def _send_back(self) -> None:

@@ -1,0 +1,122 @@
+"""What a run leaves for scripts: ``--json``, ``--events``, ``--report``, ``--ok`` and ``--ko``."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.errors import ConfigurationError
+from imaging.feedback.events import Event
+from imaging.feedback.files import ReportFile, check_place
+from imaging.feedback.junit import junit_text
+from imaging.feedback.outcomes import RunReport
+from imaging.feedback.reports import failed_names, ok_names, report_lines
+from imaging.feedback.results import Results
+from imaging.feedback.sinks import Sink
+from imaging.feedback.stream import EventStream, open_stream, write_all
+
+STANDARD_OUTPUT = "-"
+
+Content = Callable[[RunReport], str]
+
+
+def report_text(report: RunReport) -> str:
+    """The report as the text of a JSON file."""
+    return "\n".join(report_lines(report)) + "\n"
+
+
+REPORTS: dict[str, Content] = {".json": report_text, ".xml": junit_text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What the user wants to have; ``events`` is a file, or ``-`` for standard output."""
+
+    json: bool = False
+    events: str | None = None
+    report: Path | None = None
+    ok_file: Path | None = None
+    ko_file: Path | None = None
+
+    @property
+    def keeps_standard_output(self) -> bool:
+        """Whether nothing else may be printed there."""
+        return self.json or self.events == STANDARD_OUTPUT
+
+
+NO_OUTPUTS = OutputOptions()
+
+
+class Outputs:
+    """The sinks of one run that write for scripts."""
+
+    def __init__(self, options: OutputOptions, results: Results) -> None:
+        """Nothing is looked at or opened yet."""
+        self._options = options
+        self._results = results
+        self._files: list[ReportFile] = []
+        self._stream: EventStream | None = None
+        self._printed: PrintedObject | None = None
+
+    def check(self) -> None:
+        """Look whether all places can be written. Raises ConfigurationError."""
+        options, taken = self._options, {}
+        contents: list[tuple[Path | None, Content]] = [
+            (options.report, REPORTS[options.report.suffix] if options.report else report_text),
+            (options.ok_file, ok_names),
+            (options.ko_file, failed_names),
+        ]
+        for path, content in contents:
+            if path is not None:
+                taken[check_place(path)] = content
+        given = [path for path, _ in contents if path is not None]
+        if options.events not in (None, STANDARD_OUTPUT):
+            given.append(Path(options.events))
+        if len({path.resolve() for path in given}) < len(given):
+            raise ConfigurationError("two of the files to write are the same one")
+        self._files = [ReportFile(path, content) for path, content in taken.items()]
+
+    def open(self) -> list[Sink]:
+        """The sinks, ready; ``check`` comes before. Raises ConfigurationError."""
+        sinks: list[Sink] = [*self._files]
+        if self._options.events is not None:
+            descriptor = open_stream(self._options.events, sys.stdout.fileno())
+            self._stream = EventStream(descriptor, self._options.events)
+            sinks.append(self._stream)
+        if self._options.json:
+            self._printed = PrintedObject(self._results.as_json)
+            sinks.append(self._printed)
+        return sinks
+
+    def failures(self) -> list[str]:
+        """What could not be written, of that which was promised for the end of the run."""
+        written: list[ReportFile | PrintedObject] = [*self._files]
+        if self._printed is not None:
+            written.append(self._printed)
+        return [sink.failure for sink in written if sink.failure is not None]
+
+    def losses(self) -> list[str]:
+        """What could not be written of the events, which promise nothing."""
+        return [self._stream.failure] if self._stream and self._stream.failure else []
+
+
+class PrintedObject:
+    """A sink that prints one JSON object, or list, at the end of the run."""
+
+    def __init__(self, as_json: Callable[[RunReport], list[str]]) -> None:
+        """``as_json`` makes the lines to print."""
+        self._as_json = as_json
+        self.failure: str | None = None
+
+    def take(self, event: Event) -> None:
+        """The report tells it all."""
+
+    def finish(self, report: RunReport) -> None:
+        """Print it; ``failure`` says why it could not be printed."""
+        text = "".join(f"{line}\n" for line in self._as_json(report))
+        try:
+            # not through the buffer, which would fail once more when the command ends
+            write_all(sys.stdout.fileno(), text.encode())
+        except OSError as error:
+            self.failure = f"cannot print the result: {os.strerror(error.errno or 0)}"
