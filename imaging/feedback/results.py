@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from imaging.feedback.cells import visible
 from imaging.feedback.outcomes import NodeOutcome, RunReport
 
 
@@ -21,7 +22,7 @@ class Detail(IntEnum):
 def outcome_line(outcome: NodeOutcome) -> str:
     """A failed node in one line: its step, its reason word and what happened."""
     where = f" at {outcome.step}" if outcome.step else ""
-    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
+    return visible(f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}")
 
 
 def summary_lines(report: RunReport) -> list[str]:
@@ -69,7 +70,7 @@ def availability_line(outcome: NodeOutcome, what: str) -> str:
 
 def _message(outcome: NodeOutcome) -> str:
     """What happened, where the node's name is on the line already."""
-    return outcome.message.removeprefix(f"{outcome.node}: ")
+    return visible(outcome.message.removeprefix(f"{outcome.node}: "))
 
 
 @dataclass(frozen=True, slots=True)
