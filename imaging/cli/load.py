@@ -40,6 +40,7 @@ def command(
     no_reset: bool,
     wait: bool,
     timeout: float | None,
+    live: bool,
     quiet: bool,
     verbose: bool,
     dry_run: bool,
@@ -72,7 +73,9 @@ def command(
 
     if wait and no_reset:
         raise click.UsageError("--wait and -n exclude each other: nothing would boot")
-    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    options = common_options(
+        timeout=timeout, live=live, quiet=quiet, verbose=verbose, dry_run=dry_run
+    )
     context.exit(
         run_operation(
             "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s

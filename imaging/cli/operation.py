@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
+from imaging.feedback.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
-from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
 from imaging.site.schema import Settings
@@ -109,7 +109,7 @@ class Operation:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
         import trio
 
-        display = PlainDisplay(self.board, sys.stderr, self._detail())
+        display = choose_display(self.board, self._detail(), live=self.options.live)
         with display.shown():
             trio.run(self._main, prepare, operate, display)
         if self.dry is not None:

@@ -3,7 +3,13 @@
 import click
 
 from imaging.cli.operation import CommonOptions
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    live_option,
+    node_selection,
+    timeout_option,
+)
 from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
 
@@ -37,6 +43,7 @@ def _verb_command(verb: str) -> click.Command:
     )
     @node_selection
     @timeout_option
+    @live_option
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
@@ -46,6 +53,7 @@ def _verb_command(verb: str) -> click.Command:
         node_spec: tuple[str, ...],
         use_all: bool,
         timeout: float | None,
+        live: bool,
         as_json: bool,
         verbose: bool,
         dry_run: bool,
@@ -60,7 +68,7 @@ def _verb_command(verb: str) -> click.Command:
         context.exit(
             run_operation(
                 f"imaging-{verb}",
-                CommonOptions(timeout=timeout, verbose=verbose, dry_run=dry_run),
+                CommonOptions(timeout=timeout, live=live, verbose=verbose, dry_run=dry_run),
                 prepare,
                 power,
                 lambda settings: settings.power.timeout_s,

@@ -36,6 +36,7 @@ def command(
     force: bool,
     no_reset: bool,
     timeout: float | None,
+    live: bool,
     quiet: bool,
     verbose: bool,
     dry_run: bool,
@@ -65,7 +66,9 @@ def command(
             replace=force,
         )
 
-    options = common_options(timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run)
+    options = common_options(
+        timeout=timeout, live=live, quiet=quiet, verbose=verbose, dry_run=dry_run
+    )
     context.exit(
         run_operation(
             "imaging-save",

@@ -5,7 +5,13 @@ from functools import partial
 import click
 
 from imaging.cli.operation import CommonOptions
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    live_option,
+    node_selection,
+    timeout_option,
+)
 from imaging.cli.session import Site, run_operation
 from imaging.feedback.results import Detail, Results, availability_line
 
@@ -28,6 +34,7 @@ from imaging.feedback.results import Detail, Results, availability_line
     help="Accept only a system that booted at most so long before the command, or since.",
 )
 @timeout_option
+@live_option
 @click.option("-s", "--silent", is_flag=True, help="Print nothing: the exit code tells.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell what each attempt meets.")
 @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
@@ -41,6 +48,7 @@ def command(
     backoff: float | None,
     uptime_below: float | None,
     timeout: float | None,
+    live: bool,
     silent: bool,
     verbose: bool,
     dry_run: bool,
@@ -70,11 +78,15 @@ def command(
 
     if silent and verbose:
         raise click.UsageError("-s and -v exclude each other")
+    if silent and live:
+        raise click.UsageError("-s and -c exclude each other")
     what = "telnet" if telnet else "ssh"
     context.exit(
         run_operation(
             "imaging-wait",
-            CommonOptions(timeout=timeout, quiet=silent, verbose=verbose, dry_run=dry_run),
+            CommonOptions(
+                timeout=timeout, live=live, quiet=silent, verbose=verbose, dry_run=dry_run
+            ),
             prepare,
             wait,
             lambda settings: settings.wait.timeout_s,
