@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
@@ -263,24 +262,3 @@ def test_with_wait_a_system_that_never_answers_is_told(testbed: Commands) -> Non
 def test_the_umbrella_runs_the_same_command(testbed: Commands) -> None:
     done = testbed.run("imaging", "load", "--dry-run", "-i", "sample", "1")
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("columns", [0, 40, 100])
-def test_on_a_terminal_there_is_one_bar(testbed: Commands, columns: int) -> None:
-    script = f"stty cols {columns}; imaging-load -i sample 1-2"
-    done = subprocess.run(
-        ["script", "-qec", script, "/dev/null"],
-        cwd=testbed.directory,
-        env={**testbed.environment, "TERM": "xterm"},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0
-    first, bar, last = done.stdout.decode().removesuffix("\r\n").split("\r\n")
-    assert first.strip().startswith("load sample (")
-    assert "\x1b" not in bar
-    drawn = bar.lstrip("\r").split("\r")
-    assert all(len(line) < (columns or 80) for line in drawn)
-    assert drawn[-1].startswith("[########################] 100%")
-    assert last.startswith("imaging-load: 2 of 2 nodes done")

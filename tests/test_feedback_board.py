@@ -15,9 +15,10 @@ from imaging.feedback.events import (
     StepFailed,
     StepStarted,
 )
+from imaging.feedback.gauges import bar_line
 from imaging.feedback.log import event_text
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
-from imaging.feedback.plain import PlainDisplay, bar_line
+from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail, summary_lines
 
 START = RunStarted(100.0, "run", "imaging-load", ("fit01", "fit02"), "load it on 2 nodes")
@@ -93,11 +94,12 @@ def told(*events: Event, detail: Detail = Detail.MILESTONES) -> list[str]:
     return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in text.splitlines()]
 
 
+FAILED_EVENT = NodeFinished(102, FAILED)
 LIFE: tuple[Event, ...] = (
     StepDone(101, "fit01", Step.BOOT, 1.5, "ramdisk up"),
     StepFailed(102, "fit02", Step.BOOT, 2.0, Reason.NO_TELNET, "nothing answered"),
     NodeFinished(102, FAILED),
-    *(Progressed(103, "fit01", percent / 100) for percent in range(101)),
+    *(Progressed(103 + percent / 100, "fit01", percent / 100) for percent in range(101)),
     Noticed(104, None, "something"),
 )
 
@@ -109,7 +111,32 @@ def test_off_a_terminal_milestones_are_told() -> None:
         "fit02: FAILED at boot (no-telnet): nothing answered",
         "boot: 1/2 nodes, 1.5 s",
     ]
-    assert lines[3:] == [*(f"transfer: {percent} %" for percent in range(10, 101, 10)), "something"]
+    assert lines[3:] == ["transfer: 100 %", "something"]
+
+
+def test_percents_are_told_in_tens_at_most_once_a_second() -> None:
+    events = [Progressed(102 + percent / 20, "fit01", percent / 200) for percent in range(121)]
+    lines = told(*events)
+    assert lines[1:] == [f"transfer: {percent} %" for percent in (10, 20, 30)]
+
+
+def test_slow_progress_is_told_every_ten_seconds() -> None:
+    events = [Progressed(100 + second, "fit01", second / 1000) for second in range(1, 41)]
+    lines = told(FAILED_EVENT, *events)
+    assert lines[2:] == ["transfer: 1 %", "transfer: 2 %", "transfer: 3 %", "transfer: 4 %"]
+
+
+def test_no_progress_is_not_told() -> None:
+    events = [Progressed(100 + second, "fit01", 0.0) for second in range(1, 41)]
+    assert told(*events) == ["load it on 2 nodes"]
+
+
+def test_what_a_node_has_sent_is_escaped() -> None:
+    outcome = NodeOutcome("fit01", Reason.FRISBEE_FAILED, Step.TRANSFER, "a\x1b[2Jb\r\nc\x07")
+    assert told(NodeFinished(101, outcome), Noticed(102, "fit02", "\x1bc"))[1:] == [
+        "fit01: FAILED at transfer (frisbee-failed): a\\x1b[2Jb / c\\x07",
+        "fit02: \\x1bc",
+    ]
 
 
 def test_verbose_tells_every_step_of_every_node() -> None:

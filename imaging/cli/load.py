@@ -68,6 +68,7 @@ def command(
     min_ok: QuorumOf | None,
     on_failure: str,
     timeout: float | None,
+    live: bool,
     quiet: bool,
     verbose: bool,
     dry_run: bool,
@@ -106,7 +107,12 @@ def command(
     if wait and no_reset:
         raise click.UsageError("--wait and -n exclude each other: nothing would boot")
     options = common_options(
-        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+        timeout=timeout,
+        live=live,
+        quiet=quiet,
+        verbose=verbose,
+        dry_run=dry_run,
+        outputs=outputs,
     )
     context.exit(
         run_operation(

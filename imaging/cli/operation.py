@@ -13,10 +13,10 @@ from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
 from imaging.cli.standard_output import StandardOutput
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
+from imaging.feedback.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
-from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
 from imaging.site.schema import Settings
@@ -100,7 +100,7 @@ class Operation:
     def __post_init__(self) -> None:
         """Have somewhere to print: standard output, unless scripts have it."""
         theirs = self.options.outputs.keeps_standard_output
-        self.output = StandardOutput(self.command, sys.stderr if theirs else sys.stdout)
+        self.output = StandardOutput(self.command, as_errors=theirs)
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
@@ -115,7 +115,7 @@ class Operation:
                 self.sinks.extend(outputs.open())
             return plan
 
-        display = PlainDisplay(self.board, sys.stderr, self._detail())
+        display = choose_display(self.board, self._detail(), live=self.options.live)
         with display.shown():
             trio.run(self._main, checked, operate, display)
         # what has happened is known: no signal can change it, so let it be told

@@ -72,6 +72,18 @@ def timeout_option(function: F) -> F:
     )(function)
 
 
+def live_option(function: F) -> F:
+    """Add ``-c``."""
+    return click.option(
+        "-c",
+        "--curses",
+        "--live",
+        "live",
+        is_flag=True,
+        help="Show every node on the full screen, with keys.",
+    )(function)
+
+
 def output_options(function: F) -> F:
     """Add what scripts want to have of a run; the function gets it as ``outputs``."""
 
@@ -115,6 +127,7 @@ def operation_options(function: F) -> F:
     """Add the options of all commands that change nodes."""
     for option in (
         timeout_option,
+        live_option,
         click.option("-q", "--quiet", is_flag=True, help="Tell failures only."),
         click.option("-v", "--verbose", is_flag=True, help="Tell every step of every node."),
         click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done."),
@@ -124,13 +137,26 @@ def operation_options(function: F) -> F:
 
 
 def common_options(
-    *, timeout: float | None, quiet: bool, verbose: bool, dry_run: bool, outputs: OutputOptions
+    *,
+    timeout: float | None,
+    live: bool,
+    quiet: bool,
+    verbose: bool,
+    dry_run: bool,
+    outputs: OutputOptions,
 ) -> CommonOptions:
     """The parsed common options. Raises click.UsageError when they contradict each other."""
     if quiet and verbose:
         raise click.UsageError("-q and -v exclude each other")
+    if quiet and live:
+        raise click.UsageError("-q and -c exclude each other")
     return CommonOptions(
-        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+        timeout=timeout,
+        live=live,
+        quiet=quiet,
+        verbose=verbose,
+        dry_run=dry_run,
+        outputs=outputs,
     )
 
 

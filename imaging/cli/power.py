@@ -6,6 +6,7 @@ from imaging.cli.operation import CommonOptions
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
+    live_option,
     node_selection,
     output_options,
     timeout_option,
@@ -45,6 +46,7 @@ def _verb_command(verb: str) -> click.Command:
     @node_selection
     @output_options
     @timeout_option
+    @live_option
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
     @click.pass_context
@@ -53,6 +55,7 @@ def _verb_command(verb: str) -> click.Command:
         node_spec: tuple[str, ...],
         use_all: bool,
         timeout: float | None,
+        live: bool,
         verbose: bool,
         dry_run: bool,
         outputs: OutputOptions,
@@ -67,7 +70,13 @@ def _verb_command(verb: str) -> click.Command:
         context.exit(
             run_operation(
                 f"imaging-{verb}",
-                CommonOptions(timeout=timeout, verbose=verbose, dry_run=dry_run, outputs=outputs),
+                CommonOptions(
+                    timeout=timeout,
+                    live=live,
+                    verbose=verbose,
+                    dry_run=dry_run,
+                    outputs=outputs,
+                ),
                 prepare,
                 power,
                 lambda settings: settings.power.timeout_s,

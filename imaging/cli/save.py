@@ -39,6 +39,7 @@ def command(
     force: bool,
     no_reset: bool,
     timeout: float | None,
+    live: bool,
     quiet: bool,
     verbose: bool,
     dry_run: bool,
@@ -70,7 +71,12 @@ def command(
         )
 
     options = common_options(
-        timeout=timeout, quiet=quiet, verbose=verbose, dry_run=dry_run, outputs=outputs
+        timeout=timeout,
+        live=live,
+        quiet=quiet,
+        verbose=verbose,
+        dry_run=dry_run,
+        outputs=outputs,
     )
     context.exit(
         run_operation(

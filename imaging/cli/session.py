@@ -46,7 +46,7 @@ def reporting(command: str, body: Callable[[], int]) -> int:
     if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
         nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    output = StandardOutput(command, sys.stdout)
+    output = StandardOutput(command)
     try:
         code = body()
         output.flush()

@@ -12,11 +12,19 @@ class StandardOutput:
     A reader that has gone, as in ``| head``, has heard enough; a full disk is told, once.
     """
 
-    def __init__(self, command: str, stream: TextIO) -> None:
-        """``command`` is named when something cannot be written."""
+    def __init__(self, command: str, *, as_errors: bool = False) -> None:
+        """``command`` is named when something cannot be written.
+
+        With ``as_errors`` it is standard error: scripts have standard output for themselves.
+        """
         self.failed = False
         self._command = command
-        self._stream = stream
+        self._as_errors = as_errors
+
+    @property
+    def _stream(self) -> TextIO:
+        """The stream of this moment: a full-screen display keeps it for later."""
+        return sys.stderr if self._as_errors else sys.stdout
 
     def tell(self, lines: Sequence[str]) -> None:
         """Write lines, at once."""

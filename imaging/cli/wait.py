@@ -8,6 +8,7 @@ from imaging.cli.operation import CommonOptions
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
+    live_option,
     node_selection,
     output_options,
     timeout_option,
@@ -36,6 +37,7 @@ from imaging.feedback.results import Detail, Results, availability_line
 )
 @output_options
 @timeout_option
+@live_option
 @click.option(
     "-s", "--silent", "-q", "--quiet", "silent", is_flag=True, help="Print nothing: see exit code."
 )
@@ -51,6 +53,7 @@ def command(
     backoff: float | None,
     uptime_below: float | None,
     timeout: float | None,
+    live: bool,
     silent: bool,
     verbose: bool,
     dry_run: bool,
@@ -81,6 +84,8 @@ def command(
 
     if silent and verbose:
         raise click.UsageError("-s and -v exclude each other")
+    if silent and live:
+        raise click.UsageError("-s and -c exclude each other")
     if telnet and user is not None:
         raise click.UsageError("-u is for ssh, and -n waits for telnet")
     what = "telnet" if telnet else "ssh"
@@ -88,7 +93,12 @@ def command(
         run_operation(
             "imaging-wait",
             CommonOptions(
-                timeout=timeout, quiet=silent, verbose=verbose, dry_run=dry_run, outputs=outputs
+                timeout=timeout,
+                live=live,
+                quiet=silent,
+                verbose=verbose,
+                dry_run=dry_run,
+                outputs=outputs,
             ),
             prepare,
             wait,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from imaging.feedback.cells import visible
 from imaging.feedback.outcomes import NodeOutcome, RunReport
 from imaging.feedback.reports import report_lines
-from imaging.feedback.wording import printable
 
 
 class Detail(IntEnum):
@@ -23,7 +23,7 @@ class Detail(IntEnum):
 def outcome_line(outcome: NodeOutcome) -> str:
     """A failed node in one line: its step, its reason word and what happened."""
     where = f" at {outcome.step}" if outcome.step else ""
-    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {_message(outcome)}"
+    return visible(f"{outcome.node}: FAILED{where} ({outcome.reason}): {_message(outcome)}")
 
 
 def summary_lines(report: RunReport) -> list[str]:
@@ -75,8 +75,7 @@ def availability_line(outcome: NodeOutcome, what: str) -> str:
 
 def _message(outcome: NodeOutcome) -> str:
     """What happened, where the node's name is on the line already."""
-    message = outcome.message.removeprefix(f"{outcome.node}: ")
-    return " / ".join(map(printable, message.splitlines()))
+    return visible(outcome.message.removeprefix(f"{outcome.node}: "))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,51 @@
+"""Which display a run gets: by what the user wants, and what the streams are."""
+
+import os
+import sys
+from typing import TextIO
+
+from imaging.feedback.board import Board
+from imaging.feedback.plain import PlainDisplay
+from imaging.feedback.results import Detail
+from imaging.feedback.sinks import Display
+
+
+def choose_display(board: Board, detail: Detail, *, live: bool) -> Display:
+    """The display of a run; where the full screen is not possible, that is said in a line."""
+    obstacle = ""
+    if live:
+        stream = next((s for s in (sys.stderr, sys.stdout) if _is_terminal(s)), None)
+        obstacle = _obstacle(stream)
+        if stream is not None and not obstacle:
+            from imaging.feedback.live import LiveDisplay
+
+            return LiveDisplay(board, stream, sys.stdin)
+        print(f"no full screen: {obstacle}", file=sys.stderr)
+    if detail < Detail.BAR or not _is_terminal(sys.stderr):
+        return PlainDisplay(board, sys.stderr, detail)
+    from imaging.feedback.inline import InlineDisplay
+    from imaging.feedback.terminal import Escapes, Output
+
+    descriptor = sys.stderr.fileno()
+    output = Output(descriptor, sys.stderr.encoding)
+    return InlineDisplay(board, output, Escapes.of(descriptor), detail)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _obstacle(stream: TextIO | None) -> str:
+    """Why a full screen cannot be had; "" when it can. A script with -c is not refused."""
+    from imaging.feedback.terminal import Escapes
+
+    if stream is None:
+        return "neither standard error nor standard output is a terminal"
+    if not _is_terminal(sys.stdin):
+        return "standard input is not a terminal"
+    if os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        return "this command runs in the background"
+    escapes = Escapes.of(stream.fileno())
+    if escapes is None or not escapes.is_full:
+        return f"the terminal {os.environ.get('TERM') or '(no $TERM)'} cannot do it"
+    return ""

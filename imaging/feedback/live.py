@@ -1,0 +1,168 @@
+"""The full-screen display: what is drawn on the terminal, and what its keys do.
+
+What a screen looks like is decided in ``screen``; here it is written, at most ten times a second,
+only where it has changed. The run never waits for it: a terminal that does not take more is left
+alone, and one that has gone away too.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import trio
+
+from imaging.feedback.board import Board
+from imaging.feedback.events import Event, Noticed, Said
+from imaging.feedback.full_screen import FullScreen
+from imaging.feedback.keys import Key, decode
+from imaging.feedback.screen import View, pressed, screen_lines, scrolled, tail_lines
+
+REDRAW_S = 0.1
+ESCAPE_DELAY_S = 0.05  # what follows an escape sooner belongs to it
+TAIL_SIZE = 32768  # bytes of a transcript that are looked at
+
+
+class LiveDisplay:
+    """One line per node on the whole screen, with keys."""
+
+    def __init__(self, board: Board, stream: TextIO, keyboard: TextIO) -> None:
+        """Both are terminals."""
+        self._board = board
+        self._screen = FullScreen(stream.fileno(), keyboard.fileno(), stream.encoding)
+        self._keyboard = keyboard.fileno()
+        self._view = View()
+        self._wanted = trio.Event()
+        self._notices: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Draw what an event has changed, soon; the board has folded it already."""
+        if isinstance(event, Noticed) and event.node is None:
+            self._notices.append(event.message)
+            self._view = replace(self._view, notice=event.message)
+        if not isinstance(event, Said):
+            self._wanted.set()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Have the screen; what others print on it meanwhile is written when it is restored."""
+        with held_output(), self._screen.kept():
+            yield
+            for notice in self._notices:
+                print(notice, file=sys.stderr)
+
+    def asks_before_interrupt(self) -> bool:
+        """Ask at the first Ctrl-C; the second one, or a yes, is the answer."""
+        if self._screen.is_entered and not self._view.asking and self._board.unfinished:
+            self._change(replace(self._view, asking=True))
+            return True
+        self._change(replace(self._view, asking=False, interrupting=True))
+        return False
+
+    def clear(self) -> None:
+        """Nothing to do: what is printed is held until the screen is restored."""
+
+    async def run(self) -> None:
+        """Draw, and obey keys, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._watch_size)
+            nursery.start_soon(self._read_keys)
+            while True:
+                if self._board.nodes and self._screen.is_ready():
+                    await self._draw()
+                await trio.sleep(REDRAW_S)
+                # clocks go on when nothing else does
+                with trio.move_on_after(1 - time.time() % 1):
+                    await self._wanted.wait()
+
+    async def _draw(self) -> None:
+        self._wanted = trio.Event()
+        width, height = self._screen.size()
+        transcript = await self._transcript(height)
+        self._view = scrolled(self._view, self._board, height)
+        lines = screen_lines(self._board, self._view, width, height, time.time(), transcript)
+        self._screen.paint(lines, width)
+
+    async def _transcript(self, height: int) -> list[str] | None:
+        """The tail of the transcript that is looked at, None when there is none."""
+        name, directory = self._view.transcript, self._board.transcripts
+        if name is None or not directory:
+            return None
+        file = Path(directory) / f"{name}.log"
+        # in a thread: a file server that hangs must not hang the run
+        data = await trio.to_thread.run_sync(tail_of, file, abandon_on_cancel=True)
+        return None if data is None else tail_lines(data, height)
+
+    def _change(self, view: View) -> None:
+        self._view = view
+        self._wanted.set()
+
+    async def _watch_size(self, *, task_status: "trio.TaskStatus[None]") -> None:
+        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGCONT) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._screen.forget()
+                self._wanted.set()
+
+    async def _read_keys(self) -> None:
+        """Obey keys until the terminal is closed."""
+        rest = ""
+        while True:
+            with trio.move_on_after(ESCAPE_DELAY_S if rest else float("inf")) as patience:
+                await trio.lowlevel.wait_readable(self._keyboard)
+            if patience.cancelled_caught:
+                data = b""
+            else:
+                data = self._screen.read()
+                if not data:
+                    return
+            text = rest + data.decode("utf-8", "replace")
+            keys, rest = decode(text, final=patience.cancelled_caught)
+            for key in keys:
+                self._press(key)
+
+    def _press(self, key: Key) -> None:
+        if key is Key.YES and self._view.asking:
+            # as a second Ctrl-C: there is one way in which a run is interrupted
+            signal.raise_signal(signal.SIGINT)
+            return
+        height = self._screen.size()[1]
+        self._change(pressed(self._view, key, self._board, height))
+
+
+def tail_of(file: Path) -> bytes | None:
+    """The end of a file, None when it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(size - TAIL_SIZE, 0))
+            return stream.read(TAIL_SIZE)
+    except OSError:
+        return None
+
+
+@contextmanager
+def held_output() -> Iterator[None]:
+    """Hold what is printed on a terminal until the end of the block; files and pipes get theirs."""
+    import io
+
+    held: list[tuple[TextIO, io.StringIO]] = []
+    before = sys.stdout, sys.stderr
+    try:
+        for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+            if stream.isatty():
+                held.append((stream, io.StringIO()))
+                setattr(sys, name, held[-1][1])
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream, text in held:
+            try:
+                stream.write(text.getvalue())
+                stream.flush()
+            except OSError:  # the terminal has gone away
+                pass
