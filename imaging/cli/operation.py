@@ -6,13 +6,15 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from imaging.cli.records import Records
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
-from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
+from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
 from imaging.feedback.plain import PlainDisplay
@@ -101,16 +103,22 @@ class Operation:
     settings: Settings
     board: Board = field(default_factory=Board)
     sinks: list[Sink] = field(default_factory=list)
+    records: Records = field(init=False)
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
     dry: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        """What is kept of the run belongs to it."""
+        self.records = Records(self.command, self.run_id, self.settings)
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
         import trio
 
         display = PlainDisplay(self.board, sys.stderr, self._detail())
-        with display.shown():
+        self.sinks.append(self.records)
+        with closing(self.records), display.shown():
             trio.run(self._main, prepare, operate, display)
         if self.dry is not None:
             print("\n".join(self.dry))
@@ -149,7 +157,7 @@ class Operation:
                     if self.options.dry_run:
                         self.dry = plan.describe()
                     else:
-                        await self._carry_out(plan, operate, emit)
+                        await self._carry_out(plan, operate, emit, services)
                 except ImagingError as error:
                     refused = error
             # the summary names these nodes a moment later; when quiet, there is none
@@ -170,8 +178,13 @@ class Operation:
             print(self.results.as_finished(outcome), flush=True)
 
     async def _carry_out(
-        self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
+        self,
+        plan: P,
+        operate: Callable[[P, Emit], Awaitable[None]],
+        emit: Emit,
+        services: "trio.Nursery",
     ) -> None:
+        not_kept = await self.records.begin()
         emit(
             RunStarted(
                 time.time(),
@@ -183,8 +196,12 @@ class Operation:
                 user=login_name(),
                 image=plan.image_facts,
                 quorum=plan.quorum,
+                transcripts=self.records.directory,
             )
         )
+        if not_kept is not None:
+            emit(Noticed(time.time(), None, not_kept))
+        services.start_soon(self.records.watch, emit)
         try:
             await operate(plan, emit)
         except* InfrastructureError as group:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
+from imaging.feedback.transcripts import transcript_path
 
 
 class Detail(IntEnum):
@@ -18,10 +19,11 @@ class Detail(IntEnum):
     STEPS = 4  # of every node
 
 
-def outcome_line(outcome: NodeOutcome) -> str:
-    """A failed node in one line: its step, its reason word and what happened."""
+def outcome_line(outcome: NodeOutcome, transcript: str = "") -> str:
+    """A failed node in one line: its step, its reason word, what happened, and where to look."""
     where = f" at {outcome.step}" if outcome.step else ""
-    return f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
+    line = f"{outcome.node}: FAILED{where} ({outcome.reason}): {outcome.message}"
+    return f"{line}; transcript: {transcript}" if transcript else line
 
 
 def summary_lines(report: RunReport) -> list[str]:
@@ -30,7 +32,13 @@ def summary_lines(report: RunReport) -> list[str]:
     verdict = f"{report.command}: {total - failed} of {total} nodes done"
     if failed:
         verdict += f", {failed} failed"
-    return [*map(outcome_line, report.failed), f"{verdict} in {report.elapsed:.1f} s"]
+    failures = [outcome_line(outcome, _transcript(report, outcome)) for outcome in report.failed]
+    return [*failures, f"{verdict} in {report.elapsed:.1f} s"]
+
+
+def _transcript(report: RunReport, outcome: NodeOutcome) -> str:
+    """The node's transcript, when there is one."""
+    return str(transcript_path(report.transcripts, outcome.node)) if report.transcripts else ""
 
 
 def answer_lines(report: RunReport) -> list[str]:
