@@ -173,6 +173,9 @@ def test_a_site_that_is_fine(site: SiteDirectory) -> None:
         ("[log]\nfile = none/imaging.log", "none does not exist"),
         ("[log]\nfile = images", "images is a directory"),
         ("[log]\nfile = inventory.json/log", "inventory.json is not a directory"),
+        ("[transcripts]\ndirectory = inventory.json/x/y", "inventory.json is not a directory"),
+        ("[history]\nfile = images", "images is a directory"),
+        ("[history]\nfile = inventory.json/x/y", "inventory.json is not a directory"),
     ],
 )
 def test_a_thing_that_is_not_usable_is_told_with_its_setting(

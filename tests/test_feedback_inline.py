@@ -101,7 +101,7 @@ async def test_at_its_end_the_cursor_is_below(terminals: tuple[int, int]) -> Non
     screen = pyte.Screen(80, 24)
     pyte.Stream(screen).feed(shown.read())
     lines = [line.rstrip() for line in screen.display]
-    assert lines[0] == "fit01: FAILED at boot (no-telnet): fit01: no \\x1b[31m telnet"
+    assert lines[0] == "fit01: FAILED at boot (no-telnet): no \\x1b[31m telnet"
     assert lines[1].startswith("[")
     assert (screen.cursor.y, screen.cursor.x) == (3, 0)
 

@@ -5,16 +5,17 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import imaging
 from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
+from imaging.cli.records import Records
 from imaging.cli.standard_output import StandardOutput
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.displays import choose_display
-from imaging.feedback.events import Emit, Event, NodeFinished, RunStarted
+from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
 from imaging.feedback.results import Detail, Results
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# a timeout is hard, and who has pressed Ctrl-C does not wait: three may take this in turn
+SHORT_PATIENCE_S, LONG_PATIENCE_S = 0.25, 3.0
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -92,6 +95,7 @@ class Operation:
     settings: Settings
     board: Board = field(default_factory=Board)
     sinks: list[Sink] = field(default_factory=list)
+    records: Records = field(init=False)
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
     dry: list[str] | None = None
@@ -101,6 +105,7 @@ class Operation:
         """Have somewhere to print: standard output, unless scripts have it."""
         theirs = self.options.outputs.keeps_standard_output
         self.output = StandardOutput(self.command, as_errors=theirs)
+        self.records = Records(self.command, self.run_id, self.settings)
 
     def run(self, prepare: Callable[[], P], operate: Callable[[P, Emit], Awaitable[None]]) -> int:
         """Check, carry out, tell; gives the exit code. Raises ImagingError when refused."""
@@ -116,8 +121,12 @@ class Operation:
             return plan
 
         display = choose_display(self.board, self._detail(), live=self.options.live)
-        with display.shown():
-            trio.run(self._main, checked, operate, display)
+        self.sinks.append(self.records)
+        try:
+            with display.shown():
+                trio.run(self._main, checked, operate, display)
+        finally:
+            self.records.close(self._patience)
         # what has happened is known: no signal can change it, so let it be told
         for number in STOPPING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -127,6 +136,12 @@ class Operation:
         else:
             code = self._result(outputs)
         return 1 if self.output.failed else code
+
+    @property
+    def _patience(self) -> float:
+        """How long whoever is told the end may wait for a disk, in seconds."""
+        hurried = self.signalled is not None or time.time() > self.board.deadline - LONG_PATIENCE_S
+        return SHORT_PATIENCE_S if hurried else LONG_PATIENCE_S
 
     async def _main(
         self,
@@ -160,7 +175,7 @@ class Operation:
                     if self.options.dry_run:
                         self.dry = plan.describe()
                     else:
-                        await self._carry_out(plan, operate, emit)
+                        await self._carry_out(plan, operate, emit, services)
                 except ImagingError as error:
                     refused = error
             # the summary names these nodes a moment later, when there is one
@@ -186,8 +201,13 @@ class Operation:
         return not (self.options.quiet or self.options.outputs.json)
 
     async def _carry_out(
-        self, plan: P, operate: Callable[[P, Emit], Awaitable[None]], emit: Emit
+        self,
+        plan: P,
+        operate: Callable[[P, Emit], Awaitable[None]],
+        emit: Emit,
+        services: "trio.Nursery",
     ) -> None:
+        not_kept = await self.records.begin()
         emit(
             RunStarted(
                 time.time(),
@@ -199,8 +219,12 @@ class Operation:
                 user=login_name(),
                 image=plan.image_facts,
                 quorum=plan.quorum,
+                transcripts=self.records.directory,
             )
         )
+        if not_kept is not None:
+            emit(Noticed(time.time(), None, not_kept))
+        services.start_soon(self.records.watch, emit)
         try:
             await operate(plan, emit)
         except* InfrastructureError as group:
@@ -231,7 +255,7 @@ class Operation:
             return 1
         if self.failure is not None:
             print(f"{self.command}: {self.failure}", file=sys.stderr)
-        report = self.board.report(time.time())
+        report = replace(self.board.report(time.time()), patience=self._patience)
         for sink in self.sinks:
             sink.finish(report)
         failures = outputs.failures()

@@ -9,6 +9,7 @@ from imaging.cli.options import CONTEXT
 
 COMMANDS = (
     "config",
+    "history",
     "image",
     "inventory",
     "list",

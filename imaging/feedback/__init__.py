@@ -1,1 +1,1 @@
-"""What is told: events, outcomes, the board folded from them, displays and the log."""
+"""What is told: events, outcomes, the board folded from them, displays; and what is kept of it."""

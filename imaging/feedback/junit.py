@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
-from imaging.feedback.reports import encodable, seconds, transcript_path
+from imaging.feedback.reports import encodable, seconds, transcript_text
 
 # what XML 1.0 cannot hold, not even escaped
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -85,7 +85,7 @@ def _failure_lines(report: RunReport, outcome: NodeOutcome) -> list[str]:
     lines = [f"{outcome.node} failed{where} ({outcome.reason})", outcome.message]
     lines.extend(f"{step}: {took:.1f} s" for step, took in outcome.durations.items())
     lines.extend(_attempt_lines(outcome))
-    transcript = transcript_path(report.transcripts, outcome.node)
+    transcript = transcript_text(report.transcripts, outcome.node)
     return [*lines, f"transcript: {transcript}"] if transcript else lines
 
 

@@ -1,7 +1,6 @@
 """imaging.log: one line per event, with the run's id and the node."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from imaging.feedback.events import (
     StepFailed,
     StepStarted,
 )
+from imaging.site.state import user_state_directory
 
 events_log = logging.getLogger("imaging.run")
 
@@ -56,13 +56,21 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
             return None
 
 
+def event_line(event: Event) -> tuple[int, str] | None:
+    """An event as (level, line): one line, whatever a node or a tool has sent."""
+    entry = event_text(event)
+    if entry is None:
+        return None
+    level, node, text = entry
+    return level, f"{node} {' / '.join(text.splitlines())}"
+
+
 def log_event(event: Event) -> None:
     """Write an event to the log."""
-    entry = event_text(event)
+    entry = event_line(event)
     if entry is not None:
-        level, node, text = entry
-        # an event is one line, whatever a node or a tool has sent
-        events_log.log(level, "%s %s", node, " / ".join(text.splitlines()))
+        level, line = entry
+        events_log.log(level, "%s", line)
 
 
 def _open_handler(path: Path) -> tuple[logging.Handler, Path]:
@@ -70,7 +78,7 @@ def _open_handler(path: Path) -> tuple[logging.Handler, Path]:
     try:
         return logging.FileHandler(path, delay=False), path
     except OSError as error:
-        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "imaging"
+        state = user_state_directory()
         fallback = state / "imaging.log"
         try:
             state.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,7 @@ class RunReport:
     ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes
     must be fine for the run to be; None is all of them. ``transcripts`` is the directory of what
     was said in the run, "" when it is not kept. ``summary`` is the whole plan in one line.
+    ``patience`` is for how many seconds whoever is told may wait for a disk or a reader.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class RunReport:
     image: ImageFacts | None = None
     quorum: int | None = None
     transcripts: str = ""
+    patience: float = 3.0
     summary: str = ""
 
     @property

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.transcripts import transcript_path
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -141,13 +142,13 @@ def attempt_document(outcome: NodeOutcome, transcripts: str) -> AttemptDocument:
         detail=encodable(outcome.detail) or None,
         durations={step: seconds(took) for step, took in outcome.durations.items()},
         size=outcome.size,
-        transcript=transcript_path(transcripts, outcome.node),
+        transcript=transcript_text(transcripts, outcome.node),
     )
 
 
-def transcript_path(transcripts: str, node: str) -> str | None:
+def transcript_text(transcripts: str, node: str) -> str | None:
     """The file of what was said with one node, in the directory of the run's transcripts."""
-    return f"{encodable(transcripts)}/{encodable(node)}.log" if transcripts else None
+    return encodable(str(transcript_path(transcripts, node))) if transcripts else None
 
 
 def names_text(outcomes: Sequence[NodeOutcome]) -> str:

@@ -8,6 +8,7 @@ from enum import IntEnum
 from imaging.feedback.cells import visible
 from imaging.feedback.outcomes import NodeOutcome, RunReport
 from imaging.feedback.reports import report_lines
+from imaging.feedback.transcripts import transcript_path
 
 
 class Detail(IntEnum):
@@ -20,10 +21,11 @@ class Detail(IntEnum):
     STEPS = 4  # of every node
 
 
-def outcome_line(outcome: NodeOutcome) -> str:
-    """A failed node in one line: its step, its reason word and what happened."""
+def outcome_line(outcome: NodeOutcome, transcript: str = "") -> str:
+    """A failed node in one line: its step, its reason word, what happened, and where to look."""
     where = f" at {outcome.step}" if outcome.step else ""
-    return visible(f"{outcome.node}: FAILED{where} ({outcome.reason}): {_message(outcome)}")
+    line = visible(f"{outcome.node}: FAILED{where} ({outcome.reason}): {_message(outcome)}")
+    return f"{line}; transcript: {transcript}" if transcript else line
 
 
 def summary_lines(report: RunReport) -> list[str]:
@@ -36,7 +38,13 @@ def summary_lines(report: RunReport) -> list[str]:
     if report.quorum is not None:
         enough = "enough" if report.exit_code == 0 else "too few"
         verdict += f": {enough}, as at least {report.quorum} were asked for"
-    return [*map(outcome_line, report.failed), verdict]
+    failures = [outcome_line(outcome, _transcript(report, outcome)) for outcome in report.failed]
+    return [*failures, verdict]
+
+
+def _transcript(report: RunReport, outcome: NodeOutcome) -> str:
+    """The node's transcript, when there is one."""
+    return str(transcript_path(report.transcripts, outcome.node)) if report.transcripts else ""
 
 
 def answer_lines(report: RunReport) -> list[str]:

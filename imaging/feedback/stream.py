@@ -21,7 +21,6 @@ from imaging.feedback.outcomes import RunReport
 log = logging.getLogger(__name__)
 
 BACKLOG = 100_000  # lines: some 20 MB, after which a reader is given up
-FAREWELL_S = 2.0  # how long the end of the command waits for a reader
 READER_PATIENCE_S = 1.0  # for one that was started together with us
 POLL_S = 0.02
 
@@ -112,7 +111,7 @@ class EventStream:
         if self._failure is None:
             self._put(self._lines.last_line(report))
             self._queue.put(None)
-            self._writer.join(FAREWELL_S)
+            self._writer.join(report.patience)
             if self._writer.is_alive():
                 self._fail("its reader does not read on")
 

@@ -1,6 +1,7 @@
 """Everything that can be checked before any node is touched."""
 
 import ipaddress
+import logging
 import os
 import shlex
 import socket
@@ -22,6 +23,7 @@ from imaging.operations.save import SavePlan
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
+from imaging.site.state import history_file
 from imaging.site.tools import find_command
 from imaging.site.user import login_name
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     # asyncssh takes a while to be imported: only commands that need it wait for it
     from imaging.node.remote import SshLogin
     from imaging.operations.wait import WaitPlan
+
+log = logging.getLogger(__name__)
 
 COMMENT_LIMIT = 2000  # characters
 
@@ -107,7 +111,22 @@ def plan_save(
         comment=comment,
         reset=reset,
         replace=replace,
+        parent=image_on(settings, node.name),
     )
+
+
+def image_on(settings: Settings, node: str) -> str | None:
+    """The name of the image that the history knows to be on a node; None when it does not."""
+    # SQLite is for those who ask it something
+    from imaging.feedback.history import HistoryError, open_history
+
+    try:
+        with open_history(history_file(settings), writing=False) as history:
+            found = history.image_of(node)
+    except HistoryError as error:
+        log.debug("%s", error)
+        return None
+    return None if found is None or found.half_written else found.image.name
 
 
 def plan_wait(

@@ -39,7 +39,10 @@ BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
 
 @dataclass(frozen=True, slots=True)
 class SavePlan:
-    """All that a save needs, checked; ``address`` is this host's, as the node reaches it."""
+    """All that a save needs, checked; ``address`` is this host's, as the node reaches it.
+
+    ``parent`` is the name of the image that was loaded onto the node, None when unknown.
+    """
 
     node: Node
     image: Path
@@ -50,6 +53,7 @@ class SavePlan:
     comment: str
     reset: bool
     replace: bool
+    parent: str | None = None
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -177,6 +181,7 @@ def _sidecar(plan: SavePlan, summary: ImageSummary) -> Sidecar:
         user=plan.user,
         date=datetime.fromtimestamp(int(time.time()), UTC),
         comment=plan.comment,
+        parent=plan.parent,
         size=summary.size,
         covered_bytes=summary.covered_bytes,
         data_bytes=summary.data_bytes,

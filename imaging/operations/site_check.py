@@ -106,6 +106,29 @@ def _check_log(settings: Settings) -> None:
         raise ConfigurationError(f"no permission to write {file}")
 
 
+def _check_transcripts(settings: Settings) -> None:
+    if settings.transcripts.directory is not None:
+        _check_place(settings.transcripts.directory)
+
+
+def _check_history(settings: Settings) -> None:
+    file = settings.history.file
+    if file is None:
+        return
+    if file.is_dir():
+        raise ConfigurationError(f"{file} is a directory")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise ConfigurationError(f"no permission to write {file}")
+    _check_place(file.parent)  # SQLite makes files beside it
+
+
+def _check_place(directory: Path) -> None:
+    """Raise ConfigurationError unless files can be made there; the directory itself may be, too."""
+    while not os.path.lexists(directory):
+        directory = directory.parent
+    _check_directory(directory, os.W_OK | os.X_OK, "write")
+
+
 def _check_directory(directory: Path, mode: int, verb: str) -> None:
     if not directory.is_dir():
         raise ConfigurationError(f"{directory} {_why_not(directory, 'a directory')}")
@@ -131,4 +154,6 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("multicast", "server"): _check_server,
     ("ssh", "key"): _check_key,
     ("log", "file"): _check_log,
+    ("transcripts", "directory"): _check_transcripts,
+    ("history", "file"): _check_history,
 }

@@ -145,7 +145,7 @@ class SshSearch:
 
     async def _run(self, remote: Remote, command: str) -> tuple[int, str]:
         """Run a command; both it and its answer are told."""
-        self._story.said("ssh", ">", command.encode())
+        self._story.said("ssh", ">", f"{command}\n".encode())
         status, output = await remote.run(command)
         self._story.said("ssh", "<", f"{output}[status {status}]\n".encode())
         return status, output

@@ -192,6 +192,21 @@ class LogSettings(msgspec.Struct, frozen=True):
     level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 
 
+class TranscriptsSettings(msgspec.Struct, frozen=True):
+    """[transcripts]"""
+
+    directory: Path | None = None
+    keep_days: Annotated[int, Meta(ge=1, le=36500)] = 30
+    keep_runs: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    limit_mib: Annotated[int, Meta(ge=1, le=4096)] = 16
+
+
+class HistorySettings(msgspec.Struct, frozen=True):
+    """[history]"""
+
+    file: Path | None = None
+
+
 class Settings(msgspec.Struct, frozen=True):
     """All settings, a member per section."""
 
@@ -208,3 +223,5 @@ class Settings(msgspec.Struct, frozen=True):
     ssh: SshSettings = SshSettings()
     wait: WaitSettings = WaitSettings()
     log: LogSettings = LogSettings()
+    transcripts: TranscriptsSettings = TranscriptsSettings()
+    history: HistorySettings = HistorySettings()

@@ -80,6 +80,12 @@ timeout_s = 60
 
 [log]
 file = imaging.log
+
+[transcripts]
+directory = transcripts
+
+[history]
+file = history.sqlite
 """
 BANDWIDTH_MIBPS = 400
 

@@ -1,0 +1,421 @@
+"""The history: real files, and several processes at once."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from imaging.errors import Reason
+from imaging.feedback import history_schema, history_sink
+from imaging.feedback.history import HistoryError, NodeImage, open_history
+from imaging.feedback.history_sink import HistorySink
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+
+IMAGE = ImageFacts("fedora", "/images/fedora.ndz", 1000, "0" * 64)
+OTHER = ImageFacts("debian", "/images/debian.ndz", 2000)
+STEPS = {Step.POWER: 0.5, Step.BOOT: 10.0, Step.TRANSFER: 20.0, Step.RESTART: 0.25}
+BOOTED = {Step.POWER: 0.5, Step.BOOT: 10.0}
+
+
+def fine(node: str, durations: Mapping[Step, float] = STEPS) -> NodeOutcome:
+    return NodeOutcome(node, durations=durations, size=1000)
+
+
+def failed(node: str, step: Step, durations: Mapping[Step, float] = BOOTED) -> NodeOutcome:
+    return NodeOutcome(node, Reason.STALLED, step, f"{node}: it stalled", durations)
+
+
+def report(
+    number: int,
+    *outcomes: NodeOutcome,
+    image: ImageFacts | None = IMAGE,
+    command: str = "imaging-load",
+    user: str = "alice",
+) -> RunReport:
+    return RunReport(
+        f"20260101-0000{number:02}-00000a",
+        command,
+        outcomes,
+        elapsed=60.0,
+        started=1000.0 * number,
+        user=user,
+        image=image,
+        transcripts="/transcripts/x",
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.sqlite"
+
+
+def record(path: Path, *reports: RunReport) -> None:
+    with open_history(path) as history:
+        for each in reports:
+            history.record(each)
+
+
+def test_a_run_comes_back_as_it_was(path: Path) -> None:
+    record(path, report(1, fine("fit02"), failed("fit01", Step.TRANSFER)))
+    with open_history(path, writing=False) as history:
+        (run,) = history.runs()
+        assert history.last_run("imaging-load", "alice") == run
+        assert history.last_run("imaging-load", "bob") is None
+        assert history.last_run("imaging-save", "alice") is None
+        attempts = history.attempts(run_id=run.run_id)
+    assert (run.run_id, run.command, run.user) == (
+        "20260101-000001-00000a",
+        "imaging-load",
+        "alice",
+    )
+    assert (run.started, run.elapsed, run.exit_code) == (1000.0, 60.0, 1)
+    assert (run.image, run.transcripts) == (IMAGE, "/transcripts/x")
+    assert (run.ok, run.failed) == (("fit02",), ("fit01",))
+    first, second = attempts
+    assert (first.node, first.reason, first.size, dict(first.durations)) == (
+        "fit02",
+        None,
+        1000,
+        {str(step): duration for step, duration in STEPS.items()},
+    )
+    assert (second.node, second.reason, second.step) == ("fit01", "stalled", "transfer")
+    assert second.message == "fit01: it stalled"
+    assert first.ended == 1030.75
+    assert second.ended == 1060.0, "its last step was at work when the run ended"
+
+
+def test_every_attempt_is_recorded(path: Path) -> None:
+    again = NodeOutcome("fit01", durations=STEPS, attempts=(failed("fit01", Step.CHECK),))
+    record(path, report(1, again, fine("fit02")))
+    with open_history(path) as history:
+        attempts = history.attempts(run_id="20260101-000001-00000a")
+        (run,) = history.runs()
+    assert [(a.node, a.number, a.final) for a in attempts] == [
+        ("fit01", 1, False),
+        ("fit01", 2, True),
+        ("fit02", 1, True),
+    ]
+    assert (run.ok, run.failed) == (("fit01", "fit02"), ())
+
+
+def test_a_run_is_recorded_once(path: Path) -> None:
+    record(path, report(1, fine("fit01")), report(1, fine("fit01")))
+    with open_history(path) as history:
+        assert len(history.runs()) == 1
+
+
+def test_filters(path: Path) -> None:
+    record(
+        path,
+        report(1, fine("fit01")),
+        report(2, fine("fit02"), failed("fit01", Step.BOOT), image=OTHER, user="bob"),
+        report(3, fine("fit03"), command="imaging-save", image=OTHER),
+    )
+    with open_history(path) as history:
+
+        def numbers(**filters: object) -> list[int]:
+            return [round(run.started / 1000) for run in history.runs(**filters)]  # type: ignore[arg-type]
+
+        assert numbers() == [3, 2, 1]
+        assert numbers(count=2) == [3, 2]
+        assert numbers(node="fit01") == [2, 1]
+        assert numbers(image="debian") == numbers(image=OTHER.path) == [3, 2]
+        assert numbers(user="alice") == [3, 1]
+        assert numbers(failed=True) == [2]
+        assert numbers(command="imaging-save") == [3]
+        assert numbers(user="alice", node="fit03") == [3]
+        assert numbers(user="' OR 1=1 --") == []
+        newest_first = history.attempts(node="fit01")
+        assert [a.run_id[13:15] for a in newest_first] == ["02", "01"]
+
+
+def image_of(path: Path, node: str = "fit01") -> NodeImage | None:
+    with open_history(path, writing=False) as history:
+        return history.image_of(node)
+
+
+def test_which_image_is_on_a_node(path: Path) -> None:
+    assert image_of(path) is None
+    record(path, report(1, failed("fit01", Step.BOOT)))
+    assert image_of(path) is None
+    record(path, report(2, fine("fit01")), report(3, fine("fit01"), command="imaging-save"))
+    expected = NodeImage("fit01", IMAGE, 2030.75, "alice", "20260101-000002-00000a", False)
+    assert image_of(path) == expected
+    record(path, report(4, failed("fit01", Step.CHECK), image=OTHER, user="bob"))
+    assert image_of(path) == expected, "that load did not get to the disk"
+    record(path, report(5, failed("fit01", Step.TRANSFER), image=OTHER, user="bob"))
+    half = image_of(path)
+    assert half is not None
+    assert (half.image, half.user, half.half_written) == (OTHER, "bob", True)
+    record(path, report(6, failed("fit01", Step.SSH), image=IMAGE))
+    whole = image_of(path)
+    assert whole is not None
+    assert (whole.image, whole.half_written) == (IMAGE, False), "all was written by then"
+    assert image_of(path, "fit02") is None
+
+
+def test_a_half_written_attempt_counts_within_its_run_too(path: Path) -> None:
+    first = failed("fit01", Step.TRANSFER)
+    second = failed("fit01", Step.BOOT, {Step.POWER: 0.5})
+    outcome = NodeOutcome(
+        "fit01", second.reason, second.step, "", second.durations, attempts=(first,)
+    )
+    record(path, report(1, fine("fit01")), report(2, outcome))
+    found = image_of(path)
+    assert found is not None
+    assert found.half_written
+
+
+def test_typical_durations(path: Path) -> None:
+    record(path, report(1, *(fine(f"n{n}", {Step.BOOT: 1000.0}) for n in range(5))))
+    boots = [*range(1, 20), 500]
+    record(
+        path,
+        report(2, *(fine(f"n{n}", {Step.BOOT: float(boot)}) for n, boot in enumerate(boots))),
+        report(3, failed("fit01", Step.TRANSFER, {Step.BOOT: 9999.0})),
+    )
+    with open_history(path) as history:
+        assert history.typical_durations("imaging-load") == {Step.BOOT: 10.5}
+        assert history.typical_durations("imaging-save") == {}
+        assert history.typical_durations("imaging-load", OTHER.path) == {}
+
+
+def test_a_step_is_typical_when_most_nodes_have_taken_it(path: Path) -> None:
+    waited = {**STEPS, Step.SSH: 30.0}
+    record(path, report(1, fine("fit01", waited), fine("fit02"), fine("fit03")))
+    with open_history(path) as history:
+        assert history.typical_durations("imaging-load") == STEPS
+    record(path, report(2, fine("fit01", waited), fine("fit02", waited)))
+    with open_history(path) as history:
+        assert history.typical_durations("imaging-load") == waited
+
+
+def test_text_may_be_anything(path: Path) -> None:
+    image = ImageFacts("caf\udce9", "/images/caf\udce9.ndz", 1)
+    node = NodeOutcome("fit01", Reason.STALLED, Step.BOOT, "a\0b\udcff\n'\"é", {})
+    record(path, report(1, node, image=image))
+    with open_history(path) as history:
+        (run,), (attempt,) = history.runs(), history.attempts(node="fit01")
+    assert run.image is not None
+    assert run.image.name == r"caf\udce9"
+    assert attempt.message == "a\0b\\udcff\n'\"é"
+
+
+def test_reading_makes_nothing(path: Path) -> None:
+    with open_history(path, writing=False) as history:
+        assert history.runs() == []
+        assert history.image_of("fit01") is None
+        assert history.typical_durations("imaging-load") == {}
+    assert not path.parent.exists()
+
+
+def test_readers_and_a_writer_do_not_wait_for_each_other(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    with open_history(path, writing=False) as reader:
+        rows = reader._connection.execute("SELECT * FROM run")
+        rows.fetchone()
+        record(path, report(2, fine("fit01")))
+        rows.close()
+        assert len(reader.runs()) == 2
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["history.sqlite"]
+
+
+WRITE_MANY = """
+import sys
+from pathlib import Path
+from imaging.feedback.history_sink import HistorySink
+from tests.test_feedback_history import fine, report
+
+print("ready", flush=True)
+sys.stdin.read()
+for number in range(5):
+    sink = HistorySink(Path(sys.argv[1]))
+    sink.finish(report(5 * int(sys.argv[2]) + number, *(fine(f"fit{n:02}") for n in range(37))))
+    assert sink.problem is None, sink.problem
+"""
+
+
+def test_processes_write_at_once(path: Path) -> None:
+    # the file is not there yet: all of them want to make it
+    words = [sys.executable, "-c", WRITE_MANY, str(path)]
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen([*words, str(number)], stdin=PIPE, stdout=PIPE, stderr=PIPE)
+            )
+            for number in range(8)
+        ]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"ready\n"
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.close()
+        for worker in workers:
+            assert worker.stderr is not None
+            assert (worker.stderr.read(), worker.wait(60)) == (b"", 0)
+    with open_history(path) as history:
+        assert len(history.runs(count=100)) == 40
+        assert len(history.attempts(node="fit36")) == 40
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"this is no database, but a text of many words" * 100, "file is not a database"),
+        (b"SQLite format 3\0" + b"\xff" * 5000, ""),
+    ],
+)
+def test_a_corrupt_file_is_told_and_left_alone(path: Path, content: bytes, words: str) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    sink = HistorySink(path)
+    sink.finish(report(1, fine("fit01")))
+    assert sink.problem is not None
+    assert sink.problem.startswith(f"the history {path} cannot be used: {words}")
+    with pytest.raises(HistoryError), open_history(path, writing=False):
+        pass
+    assert path.read_bytes() == content
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_somebody_elses_database_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE run (x)")
+    other.commit()
+    other.close()
+    with pytest.raises(HistoryError, match="it is a database of something else"):
+        record(path, report(1, fine("fit01")))
+
+
+def test_a_later_version_is_left_alone(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    later = sqlite3.connect(path)
+    later.execute(f"PRAGMA user_version = {history_schema.VERSION + 1}")
+    later.close()
+    with pytest.raises(HistoryError, match="it is of version 2, and only 1 is understood"):
+        record(path, report(2, fine("fit01")))
+
+
+def test_an_earlier_version_is_brought_to_the_present(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(path, report(1, fine("fit01")))
+    added = (*history_schema.MIGRATIONS, ("CREATE TABLE more (x)", "INSERT INTO more VALUES (1)"))
+    monkeypatch.setattr(history_schema, "MIGRATIONS", added)
+    monkeypatch.setattr(history_schema, "VERSION", 2)
+    for _ in range(2):
+        with open_history(path) as history:
+            assert len(history.runs()) == 1
+    seen = sqlite3.connect(path)
+    assert seen.execute("SELECT count(*) FROM more").fetchone() == (1,)
+    seen.close()
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(path, report(1, fine("fit01")))
+    broken = (*history_schema.MIGRATIONS, ("CREATE TABLE more (x)", "CREATE TABLE run (x)"))
+    with monkeypatch.context() as patched:
+        patched.setattr(history_schema, "MIGRATIONS", broken)
+        patched.setattr(history_schema, "VERSION", 2)
+        with pytest.raises(HistoryError, match="table run already exists"):
+            record(path, report(2, fine("fit01")))
+    with open_history(path) as history:
+        assert len(history.runs()) == 1
+
+
+def test_a_file_that_stays_locked_is_given_up_in_time(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        started = time.monotonic()
+        sink = HistorySink(path)
+        sink.finish(report(2, fine("fit01")))
+        assert time.monotonic() - started < 4
+        assert sink.problem == f"the history {path} cannot be used: database is locked"
+        assert image_of(path) is not None, "reading goes on"
+    finally:
+        holder.close()
+
+
+def test_a_file_that_is_locked_for_a_moment_is_waited_for(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, holder.close)
+    release.start()
+    sink = HistorySink(path)
+    sink.finish(report(2, fine("fit01")))
+    release.join()
+    assert sink.problem is None
+
+
+def test_a_disk_that_hangs_is_given_up_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken = threading.Event()
+    monkeypatch.setattr(HistorySink, "_record", lambda *_: woken.wait(10))
+    monkeypatch.setattr(history_sink, "RECORD_BUDGET_S", 0.1)
+    sink = HistorySink(path)
+    sink.finish(report(1, fine("fit01")))
+    woken.set()
+    assert sink.problem == f"the history {path} did not answer in 0.1 s"
+
+
+def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "x" / "history.sqlite", tmp_path):
+        sink = HistorySink(path)
+        sink.finish(report(1, fine("fit01")))
+        assert sink.problem is not None
+        assert sink.problem.startswith(f"the history {path} cannot be used: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_may_not_be_written(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        sink = HistorySink(path)
+        sink.finish(report(2, fine("fit01")))
+        assert sink.problem is not None
+        assert image_of(path) is not None, "it is read all the same"
+    finally:
+        path.parent.chmod(0o700)
+
+
+def test_what_may_not_be_written_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(path, report(1, fine("fit01")))
+    before = path.stat()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert image_of(path) is not None
+    # and while somebody has it open, beside its log
+    with open_history(path) as history:
+        history.record(report(2, fine("fit01")))
+        found = image_of(path)
+    assert found is not None
+    assert found.run_id == "20260101-000002-00000a"
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(before.st_mode)
+
+
+def test_a_disk_that_is_full_is_told(path: Path) -> None:
+    record(path, report(1, fine("fit01")))
+    with open_history(path) as history:
+        connection = history._connection
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="database or disk is full"):
+            history.record(report(2, *(fine(f"fit{n}") for n in range(1000))))
+        assert len(history.runs()) == 1
