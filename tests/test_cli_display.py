@@ -84,7 +84,7 @@ def test_keys_a_resize_and_a_question(testbed: Commands) -> None:
         shown.press("f")
         shown.see("fit02 boot")
         shown.press("\x1b[B\r")
-        shown.see("no transcript")
+        shown.see("FAILED at power (no-cmc)")
         shown.resize(40, 12)
         shown.wait_for(lambda lines: lines[1:2] == ["fit03 FAILED    0:00 power: no-cmc: its"])
         shown.press("\x1b")

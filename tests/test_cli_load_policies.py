@@ -141,6 +141,43 @@ def test_what_the_timeout_finds_half_written_is_switched_off_too(testbed: Comman
     testbed.order("fit01", "on")
 
 
+@pytest.mark.e2e
+def test_the_nodes_that_failed_last_are_loaded_again(testbed: Commands) -> None:
+    with testbed.unreachable("fit02", "cmc"):
+        first = testbed.run("imaging-load", "-i", "sample", "1-3")
+    assert first.returncode == 1
+    again = testbed.run("imaging-load", "--retry-last")
+    assert again.returncode == 0, again.stderr
+    assert "on 1 node: fit02" in again.stderr
+    assert "imaging-load: 1 of 1 nodes done" in again.stdout
+    assert sha256(testbed.disk("fit02")) == testbed.expected_disk()
+    before = testbed.requests()
+    third = testbed.run("imaging-load", "--retry-last")
+    assert third.returncode == 2
+    assert "nothing to try again: all went fine in " in third.stderr
+    both = testbed.run("imaging-load", "--retry-last", "1")
+    assert both.returncode == 2
+    assert testbed.requests() == before
+
+
+@pytest.mark.e2e
+def test_without_a_history_there_is_nothing_to_try_again(testbed: Commands) -> None:
+    with testbed.setting("[history]\nfile = ", "[history]\nfile = other-"):
+        done = testbed.run("imaging-load", "--retry-last")
+    assert done.returncode == 2
+    assert "other-" in done.stderr
+
+
+@pytest.mark.e2e
+def test_what_may_be_half_written_is_said_in_the_end(testbed: Commands) -> None:
+    with testbed.setting(CLIENT, failing_client(testbed.directory, times=1)):
+        done = testbed.run("imaging-load", "-i", "sample", "1-2")
+    for name in ("fit01", "fit02"):
+        (testbed.directory / "nodes" / name / "failures").unlink()
+    assert done.returncode == 1
+    assert "fit01 fit02: their disks may be half-written; load again (--retry-last)" in done.stdout
+
+
 @given(st.integers(1, 1000), st.integers(0, 100))
 def test_a_percentage_is_rounded_up(total: int, percent: int) -> None:
     quorum = read_quorum(None, None, f"{percent}%")  # type: ignore[arg-type]

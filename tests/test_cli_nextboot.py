@@ -10,7 +10,7 @@ from tests.site_directory import SiteDirectory
 
 STRANGER = "02-00-00-00-00-99"  # a MAC that is not in the inventory
 DAY_S = 86400.0
-RUNNING = "left (may belong to a running command)"
+RUNNING = "left (may belong to a running command; --any-age)"
 
 
 @pytest.fixture

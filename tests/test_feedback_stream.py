@@ -1,5 +1,6 @@
 """Files that appear whole, and the stream of events, whatever becomes of their places."""
 
+import dataclasses
 import os
 import resource
 import subprocess
@@ -115,7 +116,6 @@ def test_a_reader_that_goes_away_is_said_and_no_more(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_stops_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "FAREWELL_S", 0.2)
     monkeypatch.setattr(stream, "BACKLOG", 1000)
     reading, writing = os.pipe()
     told = EventStream(writing, "-")
@@ -123,7 +123,7 @@ def test_a_reader_that_stops_does_not_hold_up_the_run(monkeypatch: pytest.Monkey
     for _ in range(1000):
         for event in EVENTS:
             told.take(event)
-    told.finish(REPORT)
+    told.finish(dataclasses.replace(REPORT, patience=0.2))
     assert time.monotonic() - started < 2
     assert told.failure == "cannot write events to -: its reader does not read on"
     os.close(reading)

@@ -14,9 +14,13 @@ from imaging.cli.options import (
 )
 from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
+from imaging.feedback.outcomes import RunReport, Step
+from imaging.feedback.results import Results, summary_lines
+
+NAME = "imaging-load"
 
 
-@click.command("imaging-load", context_settings=CONTEXT)
+@click.command(NAME, context_settings=CONTEXT)
 @node_selection
 @click.option("-i", "--image", metavar="NAME|PATH", help="Image; else the settings' default.")
 @click.option(
@@ -39,6 +43,11 @@ from imaging.cli.session import Site, run_operation
     default=0,
     metavar="N",
     help="Start again, up to N times, with a node that failed.",
+)
+@click.option(
+    "--retry-last",
+    is_flag=True,
+    help="The nodes that failed in your last load, with the same image.",
 )
 @click.option(
     "--min-ok",
@@ -65,6 +74,7 @@ def command(
     no_reset: bool,
     wait: bool,
     retries: int,
+    retry_last: bool,
     min_ok: QuorumOf | None,
     on_failure: str,
     timeout: float | None,
@@ -87,15 +97,20 @@ def command(
     """
     from imaging.images.library import ImageLibrary
     from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
-    from imaging.operations.preflight import plan_load
+    from imaging.operations.preflight import last_failed, plan_load
 
     def prepare(site: Site) -> LoadPlan:
         library = ImageLibrary.of(site.settings.images)
-        nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
+        name = image
+        if retry_last:
+            nodes, last_image = last_failed(site.settings, site.inventory, NAME)
+            name = last_image if image is None else image
+        else:
+            nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
         return plan_load(
             site.settings,
             nodes,
-            image_name=image,
+            image_name=name,
             bandwidth_mibps=bandwidth,
             reset=not no_reset,
             wait=wait,
@@ -104,6 +119,8 @@ def command(
             ),
         )
 
+    if retry_last and (node_spec or use_all):
+        raise click.UsageError("--retry-last says which nodes, so give none")
     if wait and no_reset:
         raise click.UsageError("--wait and -n exclude each other: nothing would boot")
     options = common_options(
@@ -116,6 +133,21 @@ def command(
     )
     context.exit(
         run_operation(
-            "imaging-load", options, prepare, load, lambda settings: settings.load.timeout_s
+            NAME,
+            options,
+            prepare,
+            load,
+            lambda settings: settings.load.timeout_s,
+            Results(at_end=_result),
         )
     )
+
+
+def _result(report: RunReport) -> list[str]:
+    """The summary, and what state the nodes are in whose transfer did not end well."""
+    cut = [outcome.node for outcome in report.failed if outcome.step is Step.TRANSFER]
+    lines = summary_lines(report)
+    if cut:
+        what = "their disks" if len(cut) > 1 else "its disk"
+        lines.insert(-1, f"{' '.join(cut)}: {what} may be half-written; load again (--retry-last)")
+    return lines

@@ -20,7 +20,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import PowerPlan, Verb
 from imaging.operations.save import SavePlan
-from imaging.site.inventory import Node
+from imaging.site.inventory import Inventory, Node
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
 from imaging.site.state import history_file
@@ -72,6 +72,32 @@ def plan_load(
     login = ssh_login(settings) if wait else None
     sha256 = known_sha256(image.path)
     return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy, sha256)
+
+
+def last_failed(
+    settings: Settings, inventory: Inventory, command: str
+) -> tuple[tuple[Node, ...], str]:
+    """The nodes that failed in the user's last run of a command, and the path of its image.
+
+    Raises ConfigurationError when there is nothing to try again.
+    """
+    from imaging.feedback.history import HistoryError, open_history
+
+    file = history_file(settings)
+    try:
+        with open_history(file, writing=False) as history:
+            last = history.last_run(command, login_name())
+    except HistoryError as error:
+        raise ConfigurationError(f"the last run is not known: {error}") from error
+    if last is None:
+        raise ConfigurationError(f"{file} knows of no {command} of {login_name()}")
+    if not last.failed or last.image is None:
+        raise ConfigurationError(f"nothing to try again: all went fine in {last.run_id}")
+    nodes = [inventory.named(name) for name in last.failed]
+    gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
+    if gone:
+        raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more")
+    return tuple(node for node in nodes if node is not None), last.image.path
 
 
 def plan_save(
