@@ -9,6 +9,7 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
     3  feedback     events, outcomes, board, displays, reports, log, transcripts, history
     2  site         settings, inventory, selection: known before anything happens
     1  frisbee      the data plane, usable alone       _aio   the asyncio loop
+       guard        the process that cleans up after a killed command
     0  errors
        testbed      the virtual testbed: uses site and frisbee, never operations
 """

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     SERVER_FAILED = "server-failed"
     SERVER_DIED = "server-died"
     BUSY = "busy"
+    LOCK_FAILED = "lock-failed"
     NO_SSH = "no-ssh"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"

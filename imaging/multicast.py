@@ -13,18 +13,22 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
+from imaging.guard import Guard
+from imaging.site.locks import LockDirectory, LockTakenError
 
 READY = re.compile(rb"^Using (?:Multicast|Broadcast|Unicast)\b", re.MULTILINE)
 BIND_FAILED = 98  # exit status of a frisbee server whose port is taken
 MEBIBIT = 1024 * 1024
 LAST_WORDS = 5  # lines
+CHANNEL_TRIES = 100
 KILL_BUDGET_S = 1.0
 
 
@@ -49,6 +53,7 @@ class ServerPlan:
     bandwidth_mibps: float
     ready_timeout_s: float
     attempts: int
+    locks: LockDirectory
 
     def argv(self, channel: Channel) -> list[str]:
         """The command line for one channel. ``-T 0``: it ends when we end it."""
@@ -82,9 +87,10 @@ def address_facing(node_address: str) -> str:
 class FrisbeeServer:
     """The server process of a run; ``run`` is its life, ``ready`` is awaited by the nodes."""
 
-    def __init__(self, plan: ServerPlan, on_line: Callable[[str], None]) -> None:
+    def __init__(self, plan: ServerPlan, on_line: Callable[[str], None], guard: Guard) -> None:
         """``on_line`` is given each line of the server's own log."""
         self._plan = plan
+        self._guard = guard
         self._on_line = on_line
         self._ready = trio.Event()
         self._channel: Channel | None = None
@@ -103,8 +109,8 @@ class FrisbeeServer:
         when it ends before it is cancelled.
         """
         for _ in range(self._plan.attempts):
-            channel = self._plan.choose_channel()
-            status = await self._serve(channel)
+            with self._own_channel() as channel:
+                status = await self._serve(channel)
             if status != BIND_FAILED or self._ready.is_set():
                 break
         if self._ready.is_set():
@@ -116,6 +122,33 @@ class FrisbeeServer:
             f"the frisbee server did not start ({_describe(status)}): {self._last_words()}",
             reason=Reason.SERVER_FAILED,
             hint=f"the command was: {' '.join(self._plan.argv(channel))}",
+        )
+
+    @contextmanager
+    def _own_channel(self) -> Iterator[Channel]:
+        """A channel that no other run of this host uses: its port is locked.
+
+        That some other program has the port shows when the server binds it.
+        """
+        for _ in range(CHANNEL_TRIES):
+            channel = self._plan.choose_channel()
+            try:
+                lock = self._plan.locks.take(f"port-{channel.port}", "imaging-load")
+            except LockTakenError:
+                continue
+            except OSError as error:
+                raise InfrastructureError(
+                    f"cannot lock port {channel.port}: {error.filename}: {error.strerror}",
+                    reason=Reason.SERVER_FAILED,
+                    hint="see [locks] directory",
+                ) from error
+            with lock, self._guard.lock(lock.descriptor):
+                yield channel
+            return
+        raise InfrastructureError(
+            "other runs have all ports that were tried",
+            reason=Reason.SERVER_FAILED,
+            hint="see [multicast] ports",
         )
 
     def _last_words(self) -> str:
@@ -139,7 +172,7 @@ class FrisbeeServer:
                 reason=Reason.SERVER_FAILED,
             ) from error
         try:
-            with trio.CancelScope() as starting:
+            with self._guard.group(process.pid), trio.CancelScope() as starting:
                 starting.deadline = trio.current_time() + self._plan.ready_timeout_s
                 await self._listen(process, channel, starting)
                 return await process.wait()

@@ -16,6 +16,8 @@ file = inventory.json
 directory = images
 [nextboot]
 directory = pxelinux.cfg
+[locks]
+directory = locks
 """
 HEAVY_LIBRARIES = ("trio", "httpx", "asyncssh", "telnetlib3")
 

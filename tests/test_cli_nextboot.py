@@ -1,16 +1,19 @@
 """imaging-nextboot, as its users run it."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from imaging.site.locks import LockDirectory
 from tests.site_directory import SiteDirectory
 
+YOUNG_STRANGER = "02-00-00-00-00-98"
 STRANGER = "02-00-00-00-00-99"  # a MAC that is not in the inventory
 DAY_S = 86400.0
-RUNNING = "left (may belong to a running command; --any-age)"
+UNKNOWN = "left (its MAC is in no inventory; --any-age)"
 
 
 @pytest.fixture
@@ -44,11 +47,11 @@ def test_the_list(site: SiteDirectory) -> None:
     (site.links / "C0A80301").symlink_to("pxefrisbee")
     before = sorted(site.links.iterdir())
     header, *lines = said(site)
-    assert header.split() == ["NODE", "AGE", "OWNER", "TARGET"]
+    assert header.split() == ["NODE", "AGE", "OWNER", "TARGET", "NEEDED", "BY"]
     assert [line.split()[0] for line in lines] == ["fit01", "fit02", "fit03", "02:00:00:00:00:99"]
     owner = site.links.owner()
-    assert lines[1].split() == ["fit02", "2", "min", owner, "pxefrisbee"]
-    assert lines[2].endswith("foreign: a regular file")
+    assert lines[1].split() == ["fit02", "2", "min", owner, "pxefrisbee", "-"]
+    assert lines[2].removesuffix("-").rstrip().endswith("foreign: a regular file")
     assert lines[3].split()[1:3] == ["3", "days"]
     assert sorted(site.links.iterdir()) == before
 
@@ -72,6 +75,7 @@ def test_json(site: SiteDirectory) -> None:
         "kind": "ours",
         "target": "pxefrisbee",
         "owner": owner,
+        "needed_by": None,
         "action": None,
     }
     assert (second["node"], second["kind"], second["target"]) == ("fit02", "foreign", None)
@@ -90,35 +94,43 @@ def test_a_selection_of_nodes(site: SiteDirectory) -> None:
     assert len(said(site)) == 3
 
 
-def test_clean_removes_what_nobody_can_need_and_leaves_the_rest(site: SiteDirectory) -> None:
-    # 180 s to boot, and 4 orders of 3 tries, each of 5 s and half a second
-    old, young = make_link(site, 1, 247), make_link(site, 2, 240)
-    stranger = make_link(site, STRANGER, DAY_S)
+def test_clean_removes_what_nobody_needs_and_leaves_the_rest(site: SiteDirectory) -> None:
+    free, needed = make_link(site, 1), make_link(site, 2, DAY_S)
     foreign = site.links / "01-00-03-1d-0e-03-03"
     foreign.symlink_to("elsewhere")
+    # 180 s to boot, and 4 orders of 3 tries, each of 5 s and half a second
+    stranger, young = make_link(site, STRANGER, 247), make_link(site, YOUNG_STRANGER, 240)
     owner = site.links.owner()
-    expected = [
-        f"fit01: link of {owner}, 4 min old: removed",
-        f"fit02: link of {owner}, 4 min old: {RUNNING}",
+    locks = LockDirectory(site.directory / "locks")
+    locks.check()
+    with locks.take("fit02", "imaging-load"):
+        listed = said(site)
+        assert "fit02" in listed[2]
+        assert f"imaging-load of {owner}, process {os.getpid()}, since " in listed[2]
+        would = said(site, "--clean", "--dry-run")
+        assert would[0] == f"fit01: link of {owner}, 0 s old: would be removed"
+        done = said(site, "--clean")
+    assert done[0] == f"fit01: link of {owner}, 0 s old: removed"
+    assert re.fullmatch(r"fit02: .* 24 h old: left: imaging-load of .* needs it", done[1])
+    assert done[2:] == [
         "fit03: foreign: a link to elsewhere: left alone",
-        f"02:00:00:00:00:99: link of {owner}, 24 h old: removed",
+        f"02:00:00:00:00:98: link of {owner}, 4 min old: {UNKNOWN}",
+        f"02:00:00:00:00:99: link of {owner}, 4 min old: removed",
     ]
-    would = [line.replace(": removed", ": would be removed") for line in expected]
-    assert said(site, "--clean", "--dry-run") == would
-    assert os.path.lexists(old)
-    assert said(site, "--clean") == expected
-    assert not os.path.lexists(old)
+    assert not os.path.lexists(free)
     assert not os.path.lexists(stranger)
     assert os.path.lexists(young)
-    assert said(site, "--clean", "--any-age")[0].endswith(": removed")
+    assert said(site, "--clean")[0] == f"fit02: link of {owner}, 24 h old: removed"
+    assert not os.path.lexists(needed)
+    assert said(site, "--clean", "--any-age")[-1].endswith(": removed")
     assert not os.path.lexists(young)
     assert os.readlink(foreign) == "elsewhere"
 
 
 def test_the_settings_say_how_long_a_command_may_need_a_link(site: SiteDirectory) -> None:
     site.add_settings("[boot]\ntimeout_s = 2000\n")
-    make_link(site, 1, 2000)
-    assert said(site, "--clean")[0].endswith(RUNNING)
+    make_link(site, STRANGER, 2000)
+    assert said(site, "--clean")[0].endswith(UNKNOWN)
 
 
 def test_the_owner_is_that_of_the_link(site: SiteDirectory) -> None:
@@ -127,7 +139,7 @@ def test_the_owner_is_that_of_the_link(site: SiteDirectory) -> None:
         os.chown(place, 54321, -1, follow_symlinks=False)
     except PermissionError:
         pytest.skip("only root may give a link away")
-    assert said(site)[1].split()[-2:] == ["54321", "pxefrisbee"]
+    assert said(site)[1].split()[-3:] == ["54321", "pxefrisbee", "-"]
 
 
 def test_links_are_listed_when_they_lead_nowhere(site: SiteDirectory) -> None:

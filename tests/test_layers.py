@@ -14,6 +14,7 @@ LEVELS = {
     "errors": 0,
     "frisbee": 1,
     "_aio": 1,
+    "guard": 1,
     "site": 2,
     "feedback": 3,
     "node": 4,

@@ -12,7 +12,9 @@ import pytest
 import trio
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
+from imaging.guard import NO_GUARD
 from imaging.multicast import FrisbeeServer, ServerPlan, address_facing
+from imaging.site.locks import LockDirectory
 from imaging.site.tools import find_command
 
 MakeServer = Callable[..., FrisbeeServer]
@@ -37,8 +39,9 @@ def server_of(tmp_path: Path) -> MakeServer:
             bandwidth_mibps=100,
             ready_timeout_s=ready_timeout_s,
             attempts=3,
+            locks=LockDirectory(tmp_path),
         )
-        return FrisbeeServer(plan, (lines if lines is not None else []).append)
+        return FrisbeeServer(plan, (lines if lines is not None else []).append, NO_GUARD)
 
     return make
 

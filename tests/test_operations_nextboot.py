@@ -15,9 +15,11 @@ from imaging.operations.nextboot import (
     longest_need_s,
 )
 from imaging.site.inventory import Inventory
+from imaging.site.locks import LockDirectory
 from imaging.site.schema import BootSettings, PowerSettings, Settings
 
 MAC = "02:00:00:00:00:0a"
+LOCKS = LockDirectory(Path("nowhere"))  # no node of the inventory has any of these MACs
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def directory(tmp_path: Path) -> NextbootDirectory:
 
 
 def listed(directory: NextbootDirectory, now: float = 1e10) -> list[NextbootLink]:
-    return list_links(directory, Inventory(()), now)
+    return list_links(directory, Inventory(()), LOCKS, now)
 
 
 def test_the_longest_need_is_boot_and_four_orders() -> None:
@@ -42,7 +44,7 @@ def test_a_link_that_has_gone_since_it_was_listed_is_no_error(
     place.symlink_to("pxefrisbee")
     links = listed(directory)
     place.unlink()
-    [link] = clean_links(directory, links, stale_after_s=0, dry_run=False)
+    [link] = clean_links(directory, links, LOCKS, stale_after_s=0, dry_run=False)
     assert (link.action, link.error) == (Action.GONE, None)
 
 
@@ -54,7 +56,7 @@ def test_a_link_that_was_replaced_since_it_was_listed_is_left_alone(
     links = listed(directory)
     place.unlink()
     place.write_text("somebody's")
-    [link] = clean_links(directory, links, stale_after_s=0, dry_run=False)
+    [link] = clean_links(directory, links, LOCKS, stale_after_s=0, dry_run=False)
     assert link.action is Action.GONE
     assert place.read_text() == "somebody's"
 
@@ -68,7 +70,7 @@ def test_one_that_cannot_be_removed_does_not_stop_the_others(tmp_path: Path) -> 
     links = listed(directory)
     (tmp_path / "file").write_text("")
     broken = NextbootDirectory(tmp_path / "file", "pxefrisbee")
-    done = clean_links(broken, links, stale_after_s=0, dry_run=False)
+    done = clean_links(broken, links, LOCKS, stale_after_s=0, dry_run=False)
     assert [link.action for link in done] == [Action.FAILED, Action.FAILED]
     assert "cannot remove the nextboot link" in str(done[0].error)
 
@@ -77,7 +79,7 @@ def test_a_link_of_the_future_is_young(directory: NextbootDirectory) -> None:
     directory.place(MAC).symlink_to("pxefrisbee")
     [link] = listed(directory, now=1.0)
     assert link.age_s == 0
-    [link] = clean_links(directory, [link], stale_after_s=1, dry_run=False)
+    [link] = clean_links(directory, [link], LOCKS, stale_after_s=1, dry_run=False)
     assert link.action is Action.LEFT
 
 

@@ -11,6 +11,7 @@ from imaging.cli.options import (
     operation_options,
     output_options,
     read_quorum,
+    wait_lock_option,
 )
 from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
@@ -62,6 +63,7 @@ NAME = "imaging-load"
     show_default=True,
     help="A node with a half-written disk is left in the ramdisk, or switched off.",
 )
+@wait_lock_option
 @output_options
 @operation_options
 @click.pass_context
@@ -77,6 +79,7 @@ def command(
     retry_last: bool,
     min_ok: QuorumOf | None,
     on_failure: str,
+    wait_lock: float | None,
     timeout: float | None,
     live: bool,
     quiet: bool,
@@ -97,7 +100,7 @@ def command(
     """
     from imaging.images.library import ImageLibrary
     from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
-    from imaging.operations.preflight import last_failed, plan_load
+    from imaging.operations.preflight import last_failed, plan_load, with_lock_patience
 
     def prepare(site: Site) -> LoadPlan:
         library = ImageLibrary.of(site.settings.images)
@@ -108,7 +111,7 @@ def command(
         else:
             nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
         return plan_load(
-            site.settings,
+            with_lock_patience(site.settings, wait_lock),
             nodes,
             image_name=name,
             bandwidth_mibps=bandwidth,
@@ -117,6 +120,7 @@ def command(
             policy=LoadPolicy(
                 retries, min_ok(len(nodes)) if min_ok else None, OnFailure(on_failure)
             ),
+            neighbours=site.inventory.nodes,
         )
 
     if retry_last and (node_spec or use_all):

@@ -18,6 +18,7 @@ from imaging.operations.nextboot import (
     list_links,
     longest_need_s,
 )
+from imaging.site.locks import LockDirectory
 
 NAME = "imaging-nextboot"
 
@@ -25,7 +26,7 @@ NAME = "imaging-nextboot"
 @click.command(NAME, context_settings=CONTEXT)
 @node_selection
 @click.option("--clean", is_flag=True, help="Remove the links that no command can need any more.")
-@click.option("--any-age", is_flag=True, help="With --clean: remove the younger ones as well.")
+@click.option("--any-age", is_flag=True, help="With --clean: also young ones of unknown MACs.")
 @click.option("--dry-run", is_flag=True, help="With --clean: only say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object per link.")
 @click.pass_context
@@ -42,9 +43,9 @@ def command(
 
     A nextboot link makes its node boot the imaging ramdisk. The commands remove the links that
     they make; one that has stayed behind, say after a power cut of this host, sends its node into
-    the ramdisk at each boot. --clean removes those that are too old for a running command to need
-    them, as the settings' timeouts have it. What is no link to the ramdisk is foreign, and never
-    touched.
+    the ramdisk at each boot. --clean removes those whose nodes no command works on; of a MAC that
+    is not in the inventory, those that are too old for a running command to need them. What is no
+    link to the ramdisk is foreign, and never touched.
 
     Without NODE_SPEC, these are the links of all nodes, and of MACs that the inventory does not
     know. The exit code is 1 when a link could not be removed.
@@ -60,13 +61,15 @@ def command(
     def body(site: Site) -> int:
         nextboot = site.settings.nextboot
         directory = NextbootDirectory(nextboot.directory, nextboot.ramdisk)
-        links = list_links(directory, site.inventory, time.time())
+        locks = LockDirectory(site.settings.locks.directory)
+        links = list_links(directory, site.inventory, locks, time.time())
         if node_spec or use_all:
             names = {node.name for node in SelectionWords(node_spec, use_all).nodes(site)}
             links = [link for link in links if link.node in names]
         if clean:
+            locks.check()
             age = 0.0 if any_age else longest_need_s(site.settings)
-            links = clean_links(directory, links, stale_after_s=age, dry_run=dry_run)
+            links = clean_links(directory, links, locks, stale_after_s=age, dry_run=dry_run)
         _tell(links, clean=clean, as_json=as_json)
         return 1 if any(link.action is Action.FAILED for link in links) else 0
 
@@ -92,11 +95,12 @@ def _tell(links: Sequence[NextbootLink], *, clean: bool, as_json: bool) -> None:
 
 def table(links: Sequence[NextbootLink]) -> list[list[str]]:
     """The links as rows of cells, under a header."""
-    rows = [["NODE", "AGE", "OWNER", "TARGET"]]
+    rows = [["NODE", "AGE", "OWNER", "TARGET", "NEEDED BY"]]
     for link in links:
         target = link.entry.target or ""
         shown = target if link.ours else f"foreign: {link.entry.what}"
-        rows.append([link.name, age_text(link.age_s), link.owner, shown])
+        needed = str(link.holder) if link.holder else "-"
+        rows.append([link.name, age_text(link.age_s), link.owner, shown, needed])
     return rows
 
 
@@ -110,8 +114,10 @@ def cleaned(link: NextbootLink) -> str:
             return f"{what}: would be removed"
         case Action.GONE:
             return f"{what}: is gone meanwhile"
+        case _ if link.holder is not None:
+            return f"{what}: left: {link.holder} needs it"
         case _ if link.ours:
-            return f"{what}: left (may belong to a running command; --any-age)"
+            return f"{what}: left (its MAC is in no inventory; --any-age)"
         case _:
             return f"{link.name}: foreign: {link.entry.what}: left alone"
 
@@ -125,6 +131,7 @@ def as_object(link: NextbootLink) -> dict[str, object]:
         "target": link.entry.target,
         "owner": link.owner,
         "age_s": round(link.age_s, 3),
+        "needed_by": str(link.holder) if link.holder else None,
         "action": link.action.value if link.action else None,
     }
 

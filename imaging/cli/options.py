@@ -72,6 +72,16 @@ def timeout_option(function: F) -> F:
     )(function)
 
 
+def wait_lock_option(function: F) -> F:
+    """Add ``--wait-lock``."""
+    return click.option(
+        "--wait-lock",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Wait so long for a node that another command works on; else it is busy.",
+    )(function)
+
+
 def live_option(function: F) -> F:
     """Add ``-c``."""
     return click.option(

@@ -22,6 +22,8 @@ ABOUT = {
     "reset": "Reset the selected nodes, which must be on. imaging-wait --uptime-below 0 proves it.",
     "info": "Print what the power cards of the selected nodes say about themselves.",
 }
+READING = ("status", "info")
+FORCE = "Also nodes that another command works on."
 HELP = """{about}
 
 All cards are asked at the same time; the answers come in the order of the nodes. The exit code is
@@ -47,6 +49,7 @@ def _verb_command(verb: str) -> click.Command:
     @output_options
     @timeout_option
     @live_option
+    @click.option("--force", is_flag=True, hidden=verb in READING, help=FORCE)
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
     @click.pass_context
@@ -56,6 +59,7 @@ def _verb_command(verb: str) -> click.Command:
         use_all: bool,
         timeout: float | None,
         live: bool,
+        force: bool,
         verbose: bool,
         dry_run: bool,
         outputs: OutputOptions,
@@ -65,7 +69,7 @@ def _verb_command(verb: str) -> click.Command:
 
         def prepare(site: Site) -> PowerPlan:
             nodes = SelectionWords(node_spec, use_all).nodes(site)
-            return plan_power(site.settings, nodes, Verb(verb))
+            return plan_power(site.settings, nodes, Verb(verb), force=force)
 
         context.exit(
             run_operation(

@@ -9,6 +9,7 @@ from imaging.cli.options import (
     node_selection,
     operation_options,
     output_options,
+    wait_lock_option,
 )
 from imaging.cli.outputs import OutputOptions
 from imaging.cli.session import Site, run_operation
@@ -27,6 +28,7 @@ from imaging.feedback.results import Results, summary_lines
     is_flag=True,
     help="The node is in the ramdisk already: no reset before or after, no nextboot link.",
 )
+@wait_lock_option
 @output_options
 @operation_options
 @click.pass_context
@@ -38,6 +40,7 @@ def command(
     comment: str,
     force: bool,
     no_reset: bool,
+    wait_lock: float | None,
     timeout: float | None,
     live: bool,
     quiet: bool,
@@ -57,17 +60,18 @@ def command(
       imaging-save -o fedora-21-ssh fit04
       imaging-save -o fedora-21-ssh --force --comment "with my tools" 4
     """
-    from imaging.operations.preflight import plan_save
+    from imaging.operations.preflight import plan_save, with_lock_patience
     from imaging.operations.save import SavePlan, save
 
     def prepare(site: Site) -> SavePlan:
         return plan_save(
-            site.settings,
+            with_lock_patience(site.settings, wait_lock),
             SelectionWords(node_spec, use_all).nodes(site),
             name=output,
             comment=comment,
             reset=not no_reset,
             replace=force,
+            neighbours=site.inventory.nodes,
         )
 
     options = common_options(

@@ -10,6 +10,7 @@ from imaging.errors import Reason
 class Step(StrEnum):
     """The steps in the life of a node, in the order in which they come."""
 
+    LOCK = "lock"
     NEXTBOOT = "nextboot"
     POWER = "power"
     BOOT = "boot"

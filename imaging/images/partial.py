@@ -58,6 +58,11 @@ class PartialImage:
         self._busy = False
 
     @property
+    def descriptor(self) -> int:
+        """For who must know the file later on, whatever its name is then."""
+        return self._descriptor
+
+    @property
     def _staged(self) -> Path:
         """The sidecar, until the image has its name; ours alone, as the partial file is."""
         return sidecar_path(self.path)

@@ -17,11 +17,13 @@ from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit, ImageHashed, Noticed, Said
 from imaging.feedback.outcomes import ImageFacts, Step
+from imaging.guard import Guard, open_guard
 from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_cards
+from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.operations.transfer import Transfer
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1024 * 1024
 SWITCH_OFF_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
+COMMAND = "imaging-load"
 HOPELESS = frozenset({Reason.NO_DISK, Reason.DISK_TOO_SMALL})  # another attempt changes nothing
 
 
@@ -62,7 +65,7 @@ class LoadPlan:
     """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk.
 
     With a ``login``, a node is done only when ssh has run a command on its new system. ``sha256``
-    is the image's, "" when its sidecar does not tell it.
+    is the image's, "" when its sidecar does not tell it. ``neighbours`` are all nodes of the site.
     """
 
     nodes: tuple[Node, ...]
@@ -74,6 +77,7 @@ class LoadPlan:
     login: "SshLogin | None" = None
     policy: LoadPolicy = LoadPolicy()
     sha256: str = ""
+    neighbours: tuple[Node, ...] = ()
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -136,7 +140,13 @@ async def load(plan: LoadPlan, emit: Emit) -> None:
     def told(line: str) -> None:
         emit(Said(time.time(), None, "server", "<", f"{line}\n".encode()))
 
-    server = FrisbeeServer(plan.server, told)
+    with open_guard() as guard:
+        if plan.reset:
+            sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
+        await _load_all(plan, emit, FrisbeeServer(plan.server, told, guard), guard)
+
+
+async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Guard) -> None:
     async with (
         open_aio(),
         open_cards(plan.settings.power) as card,
@@ -147,7 +157,7 @@ async def load(plan: LoadPlan, emit: Emit) -> None:
             services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
-                nodes.start_soon(_NodeLoad(plan, node, emit, server, card(node)).run)
+                nodes.start_soon(_NodeLoad(plan, node, emit, server, card(node), guard).run)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -170,7 +180,13 @@ class _NodeLoad:
     """The life of one node in a load."""
 
     def __init__(
-        self, plan: LoadPlan, node: Node, emit: Emit, server: FrisbeeServer, card: PowerCard
+        self,
+        plan: LoadPlan,
+        node: Node,
+        emit: Emit,
+        server: FrisbeeServer,
+        card: PowerCard,
+        guard: Guard,
     ) -> None:
         self._plan = plan
         self._node = node
@@ -178,6 +194,7 @@ class _NodeLoad:
         self._story = NodeStory(node.name, emit)
         self._transfer: Transfer | None = None
         self._server = server
+        self._guard = guard
         self._card = card
 
     async def run(self) -> None:
@@ -186,8 +203,10 @@ class _NodeLoad:
             # an attempt starts from nothing: steps, durations and progress are its own
             self._story = NodeStory(self._node.name, self._emit)
             self._transfer = None
+            locks = self._plan.settings.locks
             try:
-                await self._steps()
+                async with own_node(self._story, COMMAND, locks, self._guard):
+                    await self._steps()
             except NodeError as error:
                 if left and error.reason not in HOPELESS:
                     self._story.retry(error)
@@ -219,7 +238,7 @@ class _NodeLoad:
         story, plan, node = self._story, self._plan, self._node
         card = self._card if plan.reset else None
         async with AsyncExitStack() as consoles:
-            visit = RamdiskVisit(story, node, plan.settings, plan.nextboot, card)
+            visit = RamdiskVisit(story, node, plan.settings, plan.nextboot, card, self._guard)
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
                 detail.text = self._check_disk(visit.disk_size(inspection))

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from imaging.errors import NodeError
+from imaging.errors import NodeError, Reason
 from imaging.node.nextboot import NextbootDirectory, NextbootEntry, Occupant
 from imaging.site.inventory import Inventory
+from imaging.site.locks import LockDirectory, LockTakenError, Owner
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
 
@@ -27,13 +28,15 @@ class Action(StrEnum):
 class NextbootLink:
     """A link of ours, or what somebody else has put at a node's place.
 
-    ``node`` is None for a MAC that is not in the inventory; ``error`` says why it could not be
+    ``node`` is None for a MAC that is not in the inventory; ``holder`` is the command that works on
+    the node now; ``error`` says why it could not be
     removed.
     """
 
     node: str | None
     entry: NextbootEntry
     age_s: float
+    holder: Owner | None = None
     action: Action | None = None
     error: NodeError | None = None
 
@@ -65,7 +68,7 @@ def longest_need_s(settings: Settings) -> float:
 
 
 def list_links(
-    directory: NextbootDirectory, inventory: Inventory, now: float
+    directory: NextbootDirectory, inventory: Inventory, locks: LockDirectory, now: float
 ) -> list[NextbootLink]:
     """All links of ours, and what others have put at the nodes' places; by node, then by MAC.
 
@@ -75,30 +78,67 @@ def list_links(
     nodes = {node.control.mac: node.name for node in inventory}
     ranks = {mac: rank for rank, mac in enumerate(nodes)}
     found = [
-        NextbootLink(nodes.get(entry.mac), entry, max(0.0, now - entry.made))
+        NextbootLink(
+            nodes.get(entry.mac),
+            entry,
+            max(0.0, now - entry.made),
+            _holder(locks, nodes.get(entry.mac)),
+        )
         for entry in directory.entries()
         if entry.mac in nodes or entry.occupant is Occupant.OURS
     ]
     return sorted(found, key=lambda link: (ranks.get(link.entry.mac, len(ranks)), link.entry.mac))
 
 
+def _holder(locks: LockDirectory, node: str | None) -> Owner | None:
+    """Who works on a node now; nobody, where there are no locks yet."""
+    try:
+        return locks.holder(node) if node is not None else None
+    except OSError:
+        return None
+
+
 def clean_links(
     directory: NextbootDirectory,
     links: Iterable[NextbootLink],
+    locks: LockDirectory,
     *,
     stale_after_s: float,
     dry_run: bool,
 ) -> list[NextbootLink]:
-    """Remove our links of that age, leave everything else, and tell what became of each."""
+    """Remove the links that nobody needs, leave everything else, and tell what became of each.
+
+    That is a link of ours whose node no command works on; for a MAC that no node has, and so no
+    lock, it is one of that age.
+    """
     done = []
     for link in links:
-        if not link.ours or link.age_s < stale_after_s:
+        needed = link.holder is not None or (link.node is None and link.age_s < stale_after_s)
+        if not link.ours or needed:
             done.append(replace(link, action=Action.LEFT))
         elif dry_run:
             done.append(replace(link, action=Action.WOULD_REMOVE))
         else:
-            done.append(_remove(directory, link))
+            done.append(_remove_if_free(directory, locks, link))
     return done
+
+
+def _remove_if_free(
+    directory: NextbootDirectory, locks: LockDirectory, link: NextbootLink
+) -> NextbootLink:
+    """Remove a link while its node is ours, so that no command can begin to need it."""
+    if link.node is None:
+        return _remove(directory, link)
+    try:
+        with locks.take(link.node, "imaging-nextboot"):
+            return _remove(directory, link)
+    except LockTakenError as taken:
+        return replace(link, action=Action.LEFT, holder=taken.owner)
+    except OSError as error:
+        failure = NodeError(
+            f"{link.name}: cannot be locked: {error.strerror}", reason=Reason.LOCK_FAILED
+        )
+        return replace(link, action=Action.FAILED, error=failure)
 
 
 def _remove(directory: NextbootDirectory, link: NextbootLink) -> NextbootLink:

@@ -1,6 +1,7 @@
 """The power verbs: every node's card is asked at the same time, and its answer is read back."""
 
 import random
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,8 +10,10 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
+from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.cmc import open_cards
+from imaging.operations.locking import own_node
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import PowerSettings, Settings
@@ -27,13 +30,17 @@ class Verb(StrEnum):
     INFO = "info"
 
 
+CHANGES = frozenset({Verb.ON, Verb.OFF, Verb.RESET})
+
+
 @dataclass(frozen=True, slots=True)
 class PowerPlan:
-    """Whom to tell what."""
+    """Whom to tell what; ``force`` does not ask whether another command works on the nodes."""
 
     nodes: tuple[Node, ...]
     settings: Settings
     verb: Verb
+    force: bool = False
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -65,14 +72,19 @@ async def power(plan: PowerPlan, emit: Emit) -> None:
     """Carry out a plan; every node's answer is its outcome."""
     async with open_cards(plan.settings.power) as card, trio.open_nursery() as nodes:
         for node in plan.nodes:
-            story = NodeStory(node.name, emit)
-            nodes.start_soon(_tell, plan.verb, card(node), story, plan.settings.power)
+            nodes.start_soon(_tell, plan, card(node), NodeStory(node.name, emit))
 
 
-async def _tell(verb: Verb, card: PowerCard, story: NodeStory, settings: PowerSettings) -> None:
+async def _tell(plan: PowerPlan, card: PowerCard, story: NodeStory) -> None:
     try:
-        with story.step(Step.POWER) as detail:
-            detail.text = answer = await _answer(verb, card, story.node, settings)
+        async with AsyncExitStack() as owned:
+            if plan.verb in CHANGES and not plan.force:
+                # nothing is left behind by these, so no guard is needed
+                lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)
+                await owned.enter_async_context(lock)
+            with story.step(Step.POWER) as detail:
+                answer = await _answer(plan.verb, card, story.node, plan.settings.power)
+                detail.text = answer
     except NodeError as error:
         story.finish(error)
     else:

@@ -18,9 +18,10 @@ from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.load import LoadPlan, LoadPolicy
-from imaging.operations.power import PowerPlan, Verb
+from imaging.operations.power import CHANGES, PowerPlan, Verb
 from imaging.operations.save import SavePlan
 from imaging.site.inventory import Inventory, Node
+from imaging.site.locks import LockDirectory
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
 from imaging.site.state import history_file
@@ -46,6 +47,7 @@ def plan_load(
     reset: bool,
     wait: bool,
     policy: LoadPolicy,
+    neighbours: tuple[Node, ...],
 ) -> LoadPlan:
     """Check the image, the tools and the nextboot directory, and plan the load.
 
@@ -67,11 +69,24 @@ def plan_load(
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
         ready_timeout_s=multicast.ready_timeout_s,
         attempts=multicast.attempts,
+        locks=LockDirectory(settings.locks.directory),
     )
     nextboot = checked_nextboot(settings, nodes, reset=reset)
+    server.locks.check()
     login = ssh_login(settings) if wait else None
     sha256 = known_sha256(image.path)
-    return LoadPlan(tuple(nodes), image, settings, nextboot, server, reset, login, policy, sha256)
+    return LoadPlan(
+        nodes=tuple(nodes),
+        image=image,
+        settings=settings,
+        nextboot=nextboot,
+        server=server,
+        reset=reset,
+        login=login,
+        policy=policy,
+        sha256=sha256,
+        neighbours=neighbours,
+    )
 
 
 def last_failed(
@@ -108,6 +123,7 @@ def plan_save(
     comment: str,
     reset: bool,
     replace: bool,
+    neighbours: tuple[Node, ...],
 ) -> SavePlan:
     """Check the name, its place and the nextboot directory, and plan the save of one node.
 
@@ -127,6 +143,7 @@ def plan_save(
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
     nextboot = checked_nextboot(settings, nodes, reset=reset)
+    LockDirectory(settings.locks.directory).check()
     return SavePlan(
         node=node,
         image=image,
@@ -138,6 +155,7 @@ def plan_save(
         reset=reset,
         replace=replace,
         parent=image_on(settings, node.name),
+        neighbours=neighbours,
     )
 
 
@@ -177,9 +195,13 @@ def plan_wait(
     return WaitPlan(tuple(nodes), settings, login, uptime_below)
 
 
-def plan_power(settings: Settings, nodes: Sequence[Node], verb: Verb) -> PowerPlan:
-    """Plan what the power cards are told."""
-    return PowerPlan(tuple(nodes), settings, verb)
+def plan_power(
+    settings: Settings, nodes: Sequence[Node], verb: Verb, *, force: bool = False
+) -> PowerPlan:
+    """Plan what the power cards are told. Raises ConfigurationError."""
+    if verb in CHANGES and not force:
+        LockDirectory(settings.locks.directory).check()
+    return PowerPlan(tuple(nodes), settings, verb, force)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":
@@ -216,6 +238,14 @@ def new_image(library: ImageLibrary, name: str, *, replace: bool) -> Path:
     if image.exists() and not replace:
         raise ConfigurationError(f"{image} is there already", hint="--force replaces it")
     return image
+
+
+def with_lock_patience(settings: Settings, wait_s: float | None) -> Settings:
+    """The settings with that patience for busy nodes, if any is given."""
+    if wait_s is None:
+        return settings
+    locks = msgspec.structs.replace(settings.locks, wait_s=wait_s)
+    return msgspec.structs.replace(settings, locks=locks)
 
 
 def checked_nextboot(

@@ -11,6 +11,7 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.feedback.outcomes import Step
+from imaging.guard import Guard
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
@@ -33,6 +34,7 @@ class RamdiskVisit:
     settings: Settings
     nextboot: NextbootDirectory
     card: PowerCard | None
+    guard: Guard
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -45,7 +47,10 @@ class RamdiskVisit:
             ordered: float | None = None
             if self.card is not None:
                 with self.story.step(Step.NEXTBOOT):
-                    links.enter_context(self.nextboot.link(self.node.control.mac, self.node.name))
+                    mac = self.node.control.mac
+                    place, target = str(self.nextboot.place(mac)), self.nextboot.ramdisk
+                    links.enter_context(self.guard.link(place, target))
+                    links.enter_context(self.nextboot.link(mac, self.node.name))
                 with self.story.step(Step.POWER):
                     self.was_reset = True
                     ordered = await power_up(self.card)

@@ -20,6 +20,7 @@ from imaging.errors import InfrastructureError, NodeError, Reason
 from imaging.feedback.events import Emit, ImageHashed
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
+from imaging.guard import Guard, open_guard
 from imaging.images.collector import Collector
 from imaging.images.partial import PartialImage, make_partial, settle
 from imaging.images.sidecar import SUFFIX, Sidecar
@@ -28,11 +29,13 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_cards
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
+from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 
+COMMAND = "imaging-save"
 SEND_BACK_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
 BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
 
@@ -53,6 +56,7 @@ class SavePlan:
     comment: str
     reset: bool
     replace: bool
+    neighbours: tuple[Node, ...] = ()
     parent: str | None = None
 
     @property
@@ -100,8 +104,11 @@ async def save(plan: SavePlan, emit: Emit) -> None:
     """
     partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
     try:
-        async with open_aio(), open_cards(plan.settings.power) as card:
-            await _NodeSave(plan, emit, card(plan.node), partial).run()
+        with open_guard() as guard, guard.file(str(partial.path), partial.descriptor):
+            if plan.reset:
+                sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
+            async with open_aio(), open_cards(plan.settings.power) as card:
+                await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
     finally:
         partial.close()
 
@@ -109,23 +116,38 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 class _NodeSave:
     """The life of the node in a save."""
 
-    def __init__(self, plan: SavePlan, emit: Emit, card: PowerCard, partial: PartialImage) -> None:
+    def __init__(
+        self,
+        plan: SavePlan,
+        emit: Emit,
+        card: PowerCard,
+        partial: PartialImage,
+        guard: Guard,
+    ) -> None:
         self._plan = plan
         self._emit = emit
         self._story = NodeStory(plan.node.name, emit)
         self._card = card
         self._partial = partial
+        self._guard = guard
         self._visit = RamdiskVisit(
-            self._story, plan.node, plan.settings, plan.nextboot, card if plan.reset else None
+            self._story,
+            plan.node,
+            plan.settings,
+            plan.nextboot,
+            card if plan.reset else None,
+            guard,
         )
 
     async def run(self) -> None:
         """Take the node through all steps; a NodeError ends it as data, not as an exception."""
         try:
-            summary = await self._fetch()
-            if self._plan.reset:
-                with self._story.step(Step.RESTART):
-                    await self._card.reset()
+            locks = self._plan.settings.locks
+            async with own_node(self._story, COMMAND, locks, self._guard):
+                summary = await self._fetch()
+                if self._plan.reset:
+                    with self._story.step(Step.RESTART):
+                        await self._card.reset()
         except NodeError as error:
             self._story.finish(error)
         else:

@@ -185,6 +185,13 @@ class WaitSettings(msgspec.Struct, frozen=True):
     timeout_s: Seconds = 300.0
 
 
+class LocksSettings(msgspec.Struct, frozen=True):
+    """[locks]"""
+
+    directory: Path = Path("/run/lock/imaging")
+    wait_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """[log]"""
 
@@ -222,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True):
     save: SaveSettings = SaveSettings()
     ssh: SshSettings = SshSettings()
     wait: WaitSettings = WaitSettings()
+    locks: LocksSettings = LocksSettings()
     log: LogSettings = LogSettings()
     transcripts: TranscriptsSettings = TranscriptsSettings()
     history: HistorySettings = HistorySettings()

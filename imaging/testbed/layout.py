@@ -84,6 +84,9 @@ file = imaging.log
 [transcripts]
 directory = transcripts
 
+[locks]
+directory = locks
+
 [history]
 file = history.sqlite
 """

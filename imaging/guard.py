@@ -1,0 +1,190 @@
+"""The guard: a process that cleans up after a command which could not do so itself.
+
+A command tells its guard, before it happens, what would have to be undone: nextboot links, partial
+images, the frisbee server's process group; and it gives the guard a copy of each node's lock. When
+the connection to the command ends without a farewell, as after ``kill -9``, the guard undoes what
+is left, and only then do the locks become free. It has a session of its own, so that neither a
+closed terminal nor a signal to the command's group reaches it, and ignores signals besides.
+
+This file is run by itself, without the package: the guard is there within some 20 milliseconds.
+"""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+MESSAGE_LIMIT = 65536  # bytes
+FAREWELL_LIMIT_S = 1.0
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+
+
+class Guard:
+    """The command's end of the connection. Everything here is synchronous."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        """Made by open_guard; without a connection, nobody is told anything."""
+        self._connection = connection
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a guard, as far as is known."""
+        return self._connection is not None
+
+    @contextmanager
+    def link(self, place: str, target: str) -> Iterator[None]:
+        """Remove the symbolic link to ``target`` at ``place``, should the block not end."""
+        with self._watched("link", place, target):
+            yield
+
+    @contextmanager
+    def file(self, path: str, descriptor: int) -> Iterator[None]:
+        """Remove a file, if it is still the one of that descriptor, should the block not end."""
+        status = os.fstat(descriptor)
+        with self._watched("file", path, status.st_dev, status.st_ino):
+            yield
+
+    @contextmanager
+    def group(self, process: int) -> Iterator[None]:
+        """Kill the process group which that child leads, should the block not end."""
+        with self._watched("group", process, start_time(process)):
+            yield
+
+    @contextmanager
+    def lock(self, descriptor: int) -> Iterator[None]:
+        """Keep a locked file locked until all is cleaned up, should the block not end."""
+        with self._watched("lock", descriptor, descriptor=descriptor):
+            yield
+
+    @contextmanager
+    def _watched(self, *what: object, descriptor: int | None = None) -> Iterator[None]:
+        self._tell("watch", *what, descriptor=descriptor)
+        try:
+            yield
+        finally:
+            self._tell("forget", *what)
+
+    def farewell(self) -> None:
+        """All is clean: the guard may go."""
+        self._tell("farewell")
+
+    def _tell(self, *words: object, descriptor: int | None = None) -> None:
+        if self._connection is None:
+            return
+        try:
+            descriptors = [] if descriptor is None else [descriptor]
+            socket.send_fds(self._connection, [json.dumps(words).encode()], descriptors)
+        except OSError:
+            self._connection = None  # somebody has killed it; the command cleans up all the same
+
+
+NO_GUARD = Guard(None)
+"""For commands that leave nothing behind."""
+
+
+@contextmanager
+def open_guard() -> Iterator[Guard]:
+    """Have a guard for as long as the block lasts; one that cannot be started is none."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            process = _start(theirs)
+        if process is None:
+            yield NO_GUARD
+            return
+        guard = Guard(ours)
+        try:
+            yield guard
+            guard.farewell()
+        finally:
+            ours.close()  # after an exception, the guard looks whether anything is left
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(FAREWELL_LIMIT_S)
+
+
+def _start(connection: socket.socket) -> "subprocess.Popen[bytes] | None":
+    """Start the guard at the other end of a connection; None when that is not possible."""
+    # it begins with these blocked, until it ignores them: it has no weak moment
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__],
+            stdin=connection.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError:
+        return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_time(process: int) -> int:
+    """When a process was started, in clock ticks since boot: tells it from a later namesake."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return -1
+
+
+def stand_guard(connection: socket.socket) -> None:
+    """The guard's life: learn what to watch, until the farewell or the end of the command."""
+    watched: dict[str, list[object]] = {}
+    locks: dict[str, int] = {}
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_LIMIT, 1)
+        if not message:
+            break
+        words = json.loads(message)
+        if words == ["farewell"]:
+            return
+        verb, *what = words
+        key = json.dumps(what)
+        if verb == "watch":
+            watched[key] = what
+            if descriptors:
+                locks[key] = descriptors[0]
+        else:
+            watched.pop(key, None)
+            if key in locks:
+                os.close(locks.pop(key))
+    for what in reversed(watched.values()):
+        with suppress(OSError):
+            undo(*what)
+    # only now, with the end of this process, are the locks free
+
+
+def undo(kind: object, *what: object) -> None:
+    """Clean up one thing, if it is still the one that was meant. Raises OSError."""
+    match kind, *what:
+        case "link", str(place), str(target):
+            if os.readlink(place) == target:
+                os.unlink(place)
+        case "file", str(path), device, inode:
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) and [status.st_dev, status.st_ino] == [device, inode]:
+                os.unlink(path)
+        case "group", int(leader), int(started):
+            if started in (-1, start_time(leader)):
+                os.killpg(leader, signal.SIGKILL)
+
+
+def main() -> None:
+    """Be the guard at the other end of standard input."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
+    with socket.socket(fileno=os.dup(0)) as connection:
+        stand_guard(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The guard: a real process that undoes what a killed command could not."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imaging.guard import NO_GUARD, open_guard, start_time
+from tests.commands import is_running, processes_of, wait_for
+
+# a command that has a guard watch a link, a file, a lock and a process group, and then hangs
+COMMAND = """
+import fcntl, os, subprocess, sys, time
+from imaging.guard import open_guard
+link, file, lock = sys.argv[1:]
+with open_guard() as guard, open(file, "w") as partial, open(lock, "w") as locked:
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    fcntl.flock(locked, fcntl.LOCK_EX)
+    with (
+        guard.lock(locked.fileno()),
+        guard.link(link, "pxefrisbee"),
+        guard.file(file, partial.fileno()),
+        guard.group(child.pid),
+    ):
+        os.symlink("pxefrisbee", link)
+        print(child.pid, flush=True)
+        time.sleep(60)
+"""
+
+
+class Watched:
+    """A command that hangs, and what it would leave behind."""
+
+    def __init__(self, directory: Path) -> None:
+        self.link, self.file, self.lock = (directory / name for name in ("link", "file", "lock"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, str(self.link), str(self.file), str(self.lock)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.child = int(self.process.stdout.readline())
+
+    def end(self, number: signal.Signals) -> None:
+        with self.process:
+            self.process.send_signal(number)
+
+    def lock_is_free(self) -> bool:
+        with self.lock.open("r+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_command_leaves_is_gone_at_once(
+    watched: Watched, number: signal.Signals
+) -> None:
+    assert watched.link.is_symlink()
+    assert not watched.lock_is_free()
+    watched.end(number)
+    wait_for(watched.lock_is_free, limit_s=1)  # the last thing to happen
+    assert not os.path.lexists(watched.link)
+    assert not watched.file.exists()
+    wait_for(lambda: not is_running(watched.child), limit_s=1)
+
+
+def test_what_is_somebody_elses_meanwhile_is_left_alone(watched: Watched) -> None:
+    watched.link.unlink()
+    watched.link.symlink_to("something-else")
+    watched.file.unlink()
+    watched.file.write_text("somebody's")
+    watched.end(signal.SIGKILL)
+    wait_for(watched.lock_is_free, limit_s=1)
+    assert os.readlink(watched.link) == "something-else"
+    assert watched.file.read_text() == "somebody's"
+
+
+def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:
+    (guard,) = [
+        process
+        for process in processes_of("guard.py")
+        if f"PPid:\t{watched.process.pid}\n" in Path(f"/proc/{process}/status").read_text()
+    ]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(guard, number)
+    assert os.getsid(guard) == guard
+    watched.end(signal.SIGKILL)
+    wait_for(watched.lock_is_free, limit_s=1)
+    assert not os.path.lexists(watched.link)
+
+
+def test_after_a_farewell_nothing_is_touched(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    with open_guard() as guard:
+        with guard.link(str(link), "pxefrisbee"):
+            pass
+        link.symlink_to("pxefrisbee")  # not watched any more
+        assert guard.is_there
+    assert link.is_symlink()
+
+
+def test_an_exception_leaves_no_more_than_it_should(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+
+    def fail() -> None:
+        with open_guard() as guard, guard.link(str(link), "pxefrisbee"):
+            link.symlink_to("pxefrisbee")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert link.is_symlink()  # the block has ended: its own cleanup is its own business
+
+
+def test_a_guard_that_was_killed_does_not_end_the_command(tmp_path: Path) -> None:
+    with open_guard() as guard:
+        (process,) = [
+            process
+            for process in processes_of("guard.py")
+            if f"PPid:\t{os.getpid()}\n" in Path(f"/proc/{process}/status").read_text()
+        ]
+        os.kill(process, signal.SIGKILL)
+        wait_for(lambda: not is_running(process))
+        with guard.link(str(tmp_path / "link"), "pxefrisbee"):
+            pass
+        assert not guard.is_there
+
+
+def test_many_things_are_watched_without_waiting(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with open_guard() as guard:
+        for number in range(3000):
+            with guard.link(str(tmp_path / f"{number}" / ("x" * 100)), "pxefrisbee"):
+                pass
+    assert time.monotonic() - started < 5
+
+
+def test_without_a_guard_nobody_is_told() -> None:
+    with NO_GUARD.link("/nowhere", "x"), NO_GUARD.group(os.getpid()):
+        assert not NO_GUARD.is_there
+
+
+def test_a_process_is_known_by_its_start() -> None:
+    assert start_time(os.getpid()) == start_time(os.getpid()) > 0
+    assert start_time(2**22 + 1) == -1
