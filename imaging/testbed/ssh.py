@@ -52,17 +52,19 @@ class SshHost:
             process.stdout.write(output)
             process.exit(status)
 
-        acceptor = await from_aio(
-            asyncssh.listen,
-            node.control.ip,
-            SSH_PORT,
-            server_factory=Server,
-            server_host_keys=[self._host_key],
-            authorized_client_keys=self._authorized,
-            password_auth=False,
-            kbdint_auth=False,
-            process_factory=run,
-        )
+        # a reset in the middle of this would leave a listener that nobody closes
+        with trio.CancelScope(shield=True):
+            acceptor = await from_aio(
+                asyncssh.listen,
+                node.control.ip,
+                SSH_PORT,
+                server_factory=Server,
+                server_host_keys=[self._host_key],
+                authorized_client_keys=self._authorized,
+                password_auth=False,
+                kbdint_auth=False,
+                process_factory=run,
+            )
         try:
             on_ready()
             await trio.sleep_forever()
