@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from imaging.cli.options import read_quorum
 from imaging.errors import ConfigurationError
+from tests import ndz_samples
 from tests.commands import Commands, processes_of, sha256, wait_for
 
 CLIENT = "client = frisbee"
@@ -93,7 +94,13 @@ def test_a_quorum_that_is_reached_is_enough(testbed: Commands) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     ("quorum", "words"),
-    [("4", "at least 4 nodes cannot be fine: there are 3"), ("x", "no number"), ("101%", "no n")],
+    [
+        ("4", "at least 4 nodes cannot be fine: there are 3"),
+        ("x", "no number"),
+        ("101%", "no number"),
+        ("0", "a quorum of no node"),
+        ("0%", "a quorum of no node"),
+    ],
 )
 def test_a_quorum_that_makes_no_sense_is_refused(
     testbed: Commands, quorum: str, words: str
@@ -178,7 +185,50 @@ def test_what_may_be_half_written_is_said_in_the_end(testbed: Commands) -> None:
     assert "fit01 fit02: their disks may be half-written; load again (--retry-last)" in done.stdout
 
 
-@given(st.integers(1, 1000), st.integers(0, 100))
+@pytest.mark.e2e
+def test_what_an_earlier_attempt_has_half_written_is_remembered(testbed: Commands) -> None:
+    """The second attempt does not even reach the disk: it is half-written all the same."""
+    joined = "Joined the team after 0 sec. ID is 1. File is 9 chunks (9 bytes)"
+    breaks = f"sh -c 'echo \"{joined}\"; rm -f ../../tftpboot/pxelinux.cfg/pxefrisbee; exit 9'"
+    config = testbed.directory / "tftpboot/pxelinux.cfg/pxefrisbee"
+    text = config.read_text()
+    try:
+        with (
+            testbed.setting(CLIENT, f"client = {breaks}"),
+            testbed.setting("timeout_s = 30", "timeout_s = 1"),
+        ):
+            done = testbed.run(
+                "imaging-load", "--retries", "1", "--on-failure", "off", "-i", "sample", "1"
+            )
+    finally:
+        config.write_text(text)
+    assert "fit01: FAILED at boot" in done.stdout
+    assert "fit01: its disk may be half-written" in done.stdout
+    wait_for(lambda: testbed.state("fit01") == "off")
+    testbed.order("fit01", "on")
+
+
+@pytest.mark.e2e
+def test_another_image_at_the_same_place_is_not_the_one_of_the_last_run(
+    testbed: Commands,
+) -> None:
+    images = testbed.directory / "images"
+    mine = images / "mine.ndz"
+    mine.write_bytes((images / "sample.ndz").read_bytes())
+    try:
+        with testbed.unreachable("fit02", "cmc"):
+            testbed.run("imaging-load", "-i", "mine", "1-2")
+        dry = testbed.run("imaging-load", "--retry-last", "--dry-run")
+        assert "would load mine (10 MiB) on 1 node: fit02" in dry.stdout
+        mine.write_bytes(ndz_samples.RAW.read())
+        other = testbed.run("imaging-load", "--retry-last")
+    finally:
+        mine.unlink()
+    assert other.returncode == 2
+    assert "is not the image of the last run any more" in other.stderr
+
+
+@given(st.integers(1, 1000), st.integers(1, 100))
 def test_a_percentage_is_rounded_up(total: int, percent: int) -> None:
     quorum = read_quorum(None, None, f"{percent}%")  # type: ignore[arg-type]
     assert quorum is not None

@@ -100,17 +100,23 @@ def command(
     """
     from imaging.images.library import ImageLibrary
     from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
-    from imaging.operations.preflight import last_failed, plan_load, with_lock_patience
+    from imaging.operations.preflight import (
+        as_in_the_last_run,
+        last_failed,
+        plan_load,
+        with_lock_patience,
+    )
 
     def prepare(site: Site) -> LoadPlan:
         library = ImageLibrary.of(site.settings.images)
-        name = image
+        name, last = image, None
         if retry_last:
-            nodes, last_image = last_failed(site.settings, site.inventory, NAME)
-            name = last_image if image is None else image
+            nodes, facts = last_failed(site.settings, site.inventory, NAME)
+            if image is None:
+                name, last = facts.path, facts
         else:
             nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
-        return plan_load(
+        plan = plan_load(
             with_lock_patience(site.settings, wait_lock),
             nodes,
             image_name=name,
@@ -122,6 +128,7 @@ def command(
             ),
             neighbours=site.inventory.nodes,
         )
+        return plan if last is None else as_in_the_last_run(plan, last)
 
     if retry_last and (node_spec or use_all):
         raise click.UsageError("--retry-last says which nodes, so give none")
@@ -149,7 +156,11 @@ def command(
 
 def _result(report: RunReport) -> list[str]:
     """The summary, and what state the nodes are in whose transfer did not end well."""
-    cut = [outcome.node for outcome in report.failed if outcome.step is Step.TRANSFER]
+    cut = [
+        outcome.node
+        for outcome in report.failed
+        if any(attempt.step is Step.TRANSFER for attempt in (outcome, *outcome.attempts))
+    ]
     lines = summary_lines(report)
     if cut:
         what = "their disks" if len(cut) > 1 else "its disk"

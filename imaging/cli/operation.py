@@ -1,6 +1,7 @@
 """One run of an operation: services around one cancel scope, and all who are told."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import imaging
 from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
 from imaging.cli.records import Records
-from imaging.cli.standard_output import StandardOutput
+from imaging.cli.streams import StandardOutput
+from imaging.cli.watchdog import Watchdog
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.displays import choose_display
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # a timeout is hard, and who has pressed Ctrl-C does not wait: three may take this in turn
+INTERRUPT_LIMIT_S = 5.0  # from a signal to the end, whatever hangs
 SHORT_PATIENCE_S, LONG_PATIENCE_S = 0.25, 3.0
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -78,6 +81,13 @@ def first_leaf(error: BaseException) -> BaseException:
     return error
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether this is Ctrl-C and nothing else, in groups or not."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_interrupt, error.exceptions))
+    return isinstance(error, KeyboardInterrupt)
+
+
 def command_age() -> float:
     """Seconds since the command began."""
     return time.monotonic() - imaging.STARTED
@@ -93,6 +103,7 @@ class Operation:
     run_id: str
     timeout: float
     settings: Settings
+    watchdog: Watchdog
     board: Board = field(default_factory=Board)
     sinks: list[Sink] = field(default_factory=list)
     records: Records = field(init=False)
@@ -125,17 +136,33 @@ class Operation:
         try:
             with display.shown():
                 trio.run(self._main, checked, operate, display)
+        except BaseExceptionGroup as group:
+            if not is_interrupt(group):
+                raise
+            self._conclude(self._record)  # the second signal: tell what is known
         finally:
             self.records.close(self._patience)
-        # what has happened is known: no signal can change it, so let it be told
-        for number in STOPPING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        self._let_it_be_told()
         if self.dry is not None:
             self.output.tell(self.dry)
             code = 0
         else:
             code = self._result(outputs)
         return 1 if self.output.failed else code
+
+    @staticmethod
+    def _let_it_be_told() -> None:
+        """What has happened is known: one more signal changes nothing, a second one ends it."""
+        received: list[int] = []
+
+        def take(number: int, _frame: object) -> None:
+            if received:
+                os._exit(1)
+            received.append(number)
+
+        for number in STOPPING_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, take)
 
     @property
     def _patience(self) -> float:
@@ -152,10 +179,7 @@ class Operation:
         import trio
 
         def record(event: Event) -> None:
-            self.board.fold(event)
-            log_event(event)
-            for sink in self.sinks:
-                sink.take(event)
+            self._record(event)
             if isinstance(event, NodeFinished):
                 self._print_finished(event.outcome, display)
 
@@ -179,11 +203,19 @@ class Operation:
                 except ImagingError as error:
                     refused = error
             # the summary names these nodes a moment later, when there is one
-            named_later = self.results.names_failures and not self.options.quiet
+            named_later = self.results.names_failures and self._tells_results
             self._conclude(record if named_later else emit)
             services.cancel_scope.cancel(reason="the run is over")
         if refused is not None:
             raise refused
+
+    def _record(self, event: Event) -> None:
+        """Have an event folded and kept; what is kept has also what only the board knows."""
+        self.board.fold(event)
+        whole = self.board.completed(event)
+        log_event(whole)
+        for sink in self.sinks:
+            sink.take(whole)
 
     def _detail(self) -> Detail:
         """How much of the progress is told: what the user said, else what suits the command."""
@@ -253,11 +285,15 @@ class Operation:
             )
             print(f"{self.command}: {what}, before any node was touched", file=sys.stderr)
             return 1
+        report = replace(
+            self.board.report(time.time()),
+            patience=self._patience,
+            interrupted=self.signalled is not None,
+        )
+        for sink in reversed(self.sinks):  # the files that were asked for come first
+            sink.finish(report)
         if self.failure is not None:
             print(f"{self.command}: {self.failure}", file=sys.stderr)
-        report = replace(self.board.report(time.time()), patience=self._patience)
-        for sink in self.sinks:
-            sink.finish(report)
         failures = outputs.failures()
         for failure in [*outputs.losses(), *failures]:
             print(f"{self.command}: {failure}", file=sys.stderr)
@@ -285,4 +321,5 @@ class Operation:
                 if number == signal.SIGINT and display.asks_before_interrupt():
                     continue
                 self.signalled = signal.Signals(number)
+                self.watchdog.limit(INTERRUPT_LIMIT_S)
                 scope.cancel(reason=self.signalled.name)

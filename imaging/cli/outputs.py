@@ -1,7 +1,6 @@
 """What a run leaves for scripts: ``--json``, ``--events``, ``--report``, ``--ok`` and ``--ko``."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from imaging.feedback.sinks import Sink
 from imaging.feedback.stream import EventStream, open_stream, write_all
 
 STANDARD_OUTPUT = "-"
+STDOUT = 1  # its descriptor
 
 Content = Callable[[RunReport], str]
 
@@ -81,7 +81,8 @@ class Outputs:
         """The sinks, ready; ``check`` comes before. Raises ConfigurationError."""
         sinks: list[Sink] = [*self._files]
         if self._options.events is not None:
-            descriptor = open_stream(self._options.events, sys.stdout.fileno())
+            # not sys.stdout: a full-screen display may keep that for itself by now
+            descriptor = open_stream(self._options.events, STDOUT)
             self._stream = EventStream(descriptor, self._options.events)
             sinks.append(self._stream)
         if self._options.json:
@@ -117,6 +118,6 @@ class PrintedObject:
         text = "".join(f"{line}\n" for line in self._as_json(report))
         try:
             # not through the buffer, which would fail once more when the command ends
-            write_all(sys.stdout.fileno(), text.encode())
+            write_all(STDOUT, text.encode())
         except OSError as error:
             self.failure = f"cannot print the result: {os.strerror(error.errno or 0)}"

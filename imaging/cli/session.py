@@ -8,16 +8,22 @@ wrong before any node was touched.
 
 import errno
 import logging
-import os
 import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from imaging.cli.operation import CommonOptions, Operation, P, first_leaf
-from imaging.cli.standard_output import StandardOutput
+from imaging.cli.operation import (
+    CommonOptions,
+    Operation,
+    P,
+    command_age,
+    first_leaf,
+    is_interrupt,
+)
+from imaging.cli.streams import StandardOutput, make_errors_unfailing
+from imaging.cli.watchdog import Watchdog
 from imaging.errors import ImagingError
 from imaging.feedback.events import Emit
 from imaging.feedback.log import open_log
@@ -29,6 +35,7 @@ from imaging.site.settings import LoadedSettings, load_settings
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
+LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
 OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # of a print(), which names no file
 DEFAULT_RESULTS = Results()
 
@@ -43,9 +50,7 @@ class Site:
 
 def reporting(command: str, body: Callable[[], int]) -> int:
     """Run a command's body, and tell its foreseeable errors in one line each."""
-    if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
-        nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    make_errors_unfailing()
     output = StandardOutput(command)
     try:
         code = body()
@@ -103,13 +108,19 @@ def run_operation(
     def body(site: Site) -> int:
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        watchdog = Watchdog(command)
+        watchdog.limit(timeout - command_age() + LAST_MOMENT_S)
         with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
-            operation = Operation(command, options, results, run_id, timeout, site.settings)
+            operation = Operation(
+                command, options, results, run_id, timeout, site.settings, watchdog
+            )
             try:
                 return operation.run(lambda: prepare(site), operate)
-            except (ImagingError, KeyboardInterrupt):
+            except ImagingError:
                 raise
             except BaseException as error:
+                if is_interrupt(error):
+                    raise KeyboardInterrupt from error
                 log.exception("internal error")
                 print(
                     f"{command}: internal error: {first_leaf(error)!r}; "
@@ -117,5 +128,7 @@ def run_operation(
                     file=sys.stderr,
                 )
                 return INTERNAL_ERROR
+            finally:
+                watchdog.rest()
 
     return run(command, body)

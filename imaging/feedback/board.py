@@ -98,6 +98,17 @@ class Board:
         self.transcripts = event.transcripts
         self.nodes = {name: NodeState() for name in event.nodes}
 
+    def completed(self, event: Event) -> Event:
+        """An event that was folded, with what only the board knows of it."""
+        match event:
+            case NodeFinished():
+                whole = self.nodes[event.outcome.node].outcome
+                return replace(event, outcome=whole) if whole is not None else event
+            case NodeRetried():
+                return replace(event, outcome=self.nodes[event.outcome.node].attempts[-1])
+            case _:
+                return event
+
     def _whole(self, outcome: NodeOutcome) -> NodeOutcome:
         """An outcome with what only the board knows: bytes, and earlier attempts."""
         state = self.nodes[outcome.node]

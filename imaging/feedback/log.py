@@ -1,9 +1,10 @@
 """imaging.log: one line per event, with the run's id and the node."""
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imaging.feedback.events import (
@@ -73,16 +74,38 @@ def log_event(event: Event) -> None:
         events_log.log(level, "%s", line)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; that it cannot be written, as when the disk is full, is said once."""
+
+    _is_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Instead of a traceback for each line."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) and not self._is_told:
+            self._is_told = True
+            print(f"imaging: cannot write {self.baseFilename}: {error.strerror}", file=sys.stderr)
+        elif not isinstance(error, OSError):
+            super().handleError(record)
+
+
+def _log_file(path: Path) -> logging.Handler:
+    """Raises OSError, also for a named pipe: opening one would wait for its reader."""
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "is a named pipe", str(path))
+    return _LogFile(path, delay=False)
+
+
 def _open_handler(path: Path) -> tuple[logging.Handler, Path]:
     """The log file; the user's state directory where the configured place cannot be written."""
     try:
-        return logging.FileHandler(path, delay=False), path
+        return _log_file(path), path
     except OSError as error:
         state = user_state_directory()
         fallback = state / "imaging.log"
         try:
             state.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(fallback, delay=False)
+            handler = _log_file(fallback)
         except OSError:
             print(f"imaging: cannot write {path}: {error.strerror}; no log", file=sys.stderr)
             return logging.NullHandler(), path
@@ -105,4 +128,5 @@ def open_log(path: Path, run_id: str, level: str) -> Iterator[Path]:
     finally:
         ours.setLevel(previous)
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # a full disk, which has been said
+            handler.close()

@@ -64,7 +64,8 @@ class RunReport:
     ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes
     must be fine for the run to be; None is all of them. ``transcripts`` is the directory of what
     was said in the run, "" when it is not kept. ``summary`` is the whole plan in one line.
-    ``patience`` is for how many seconds whoever is told may wait for a disk or a reader.
+    ``interrupted`` is whether a signal has ended it. ``patience`` is for how many seconds whoever
+    is told may wait for a disk or a reader.
     """
 
     run_id: str
@@ -77,6 +78,7 @@ class RunReport:
     quorum: int | None = None
     transcripts: str = ""
     patience: float = 3.0
+    interrupted: bool = False
     summary: str = ""
 
     @property
@@ -86,7 +88,10 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when everything went fine for all subject nodes, or for the quorum; 1 otherwise."""
+        """0 when everything went fine for all subject nodes, or for the quorum; 1 otherwise.
+
+        A run that a signal has ended did not go fine, whatever the quorum.
+        """
         wanted = len(self.outcomes) if self.quorum is None else self.quorum
         fine = len(self.outcomes) - len(self.failed)
-        return 0 if self.outcomes and fine >= wanted else 1
+        return 0 if self.outcomes and fine >= wanted and not self.interrupted else 1

@@ -202,7 +202,6 @@ class _NodeLoad:
         for left in reversed(range(self._plan.policy.retries + 1)):
             # an attempt starts from nothing: steps, durations and progress are its own
             self._story = NodeStory(self._node.name, self._emit)
-            self._transfer = None
             locks = self._plan.settings.locks
             try:
                 async with own_node(self._story, COMMAND, locks, self._guard):
@@ -222,6 +221,7 @@ class _NodeLoad:
 
     async def _care_for_disk(self) -> None:
         """Switch a node off that must not be booted, when the policy says so."""
+        # by this attempt or by an earlier one: nothing but a whole transfer mends it
         half_written = self._transfer is not None and self._transfer.is_half_done
         if not half_written or self._plan.policy.on_failure is not OnFailure.OFF:
             return
@@ -244,7 +244,8 @@ class _NodeLoad:
                 detail.text = self._check_disk(visit.disk_size(inspection))
             with story.step(Step.TRANSFER) as detail:
                 channel = await self._server.ready()
-                self._transfer = Transfer(story, plan.image, plan.settings)
+                before = self._transfer is not None and self._transfer.is_half_done
+                self._transfer = Transfer(story, plan.image, plan.settings, is_half_done=before)
                 detail.text = await self._transfer.run(console, node.control.ip, channel)
         if plan.reset:
             restarted = trio.current_time()

@@ -6,12 +6,14 @@ import os
 import shlex
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from imaging.errors import ConfigurationError
+from imaging.feedback.outcomes import ImageFacts
 from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
@@ -91,8 +93,8 @@ def plan_load(
 
 def last_failed(
     settings: Settings, inventory: Inventory, command: str
-) -> tuple[tuple[Node, ...], str]:
-    """The nodes that failed in the user's last run of a command, and the path of its image.
+) -> tuple[tuple[Node, ...], ImageFacts]:
+    """The nodes that failed in the user's last run of a command, and its image.
 
     Raises ConfigurationError when there is nothing to try again.
     """
@@ -112,7 +114,21 @@ def last_failed(
     gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
     if gone:
         raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more")
-    return tuple(node for node in nodes if node is not None), last.image.path
+    return tuple(node for node in nodes if node is not None), last.image
+
+
+def as_in_the_last_run(plan: LoadPlan, last: ImageFacts) -> LoadPlan:
+    """A plan made for the image of an earlier run, under the name that it had then.
+
+    Raises ConfigurationError when the file is another image by now.
+    """
+    known = [sha256 for sha256 in (plan.sha256, last.sha256) if sha256]
+    if plan.image.summary.size != last.size or len(set(known)) > 1:
+        raise ConfigurationError(
+            f"{last.path} is not the image of the last run any more",
+            hint=f"-i {last.name} loads what is there now",
+        )
+    return replace(plan, image=replace(plan.image, name=last.name))
 
 
 def plan_save(

@@ -22,8 +22,11 @@ from imaging.site.schema import Settings
 class Transfer:
     """One node's transfer, from the client's start to its verified end."""
 
-    def __init__(self, story: NodeStory, image: Image, settings: Settings) -> None:
-        """``story`` is told the progress."""
+    def __init__(
+        self, story: NodeStory, image: Image, settings: Settings, *, is_half_done: bool = False
+    ) -> None:
+        """``story`` is told the progress; ``is_half_done`` is what an earlier attempt has left."""
+        self._was_half_done = is_half_done
         self._story = story
         self._image = image
         self._settings = settings
@@ -36,7 +39,7 @@ class Transfer:
     @property
     def is_half_done(self) -> bool:
         """Whether the client has begun to write, and is not known to have written all."""
-        return self._joined and not self._complete
+        return (self._joined or self._was_half_done) and not self._complete
 
     async def run(self, console: Console, address: str, channel: Channel) -> str:
         """Run the client on the node at ``address``; returns a detail for the step.

@@ -1,9 +1,10 @@
-"""Standard output: what cannot be written there never hides what has happened."""
+"""Standard output and error: what cannot be written there never hides what has happened."""
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 
 class StandardOutput:
@@ -51,3 +52,31 @@ class StandardOutput:
             self.failed = True
             words = f"cannot write the output: {error.strerror}"
             print(f"{self._command}: {words}", file=sys.stderr)
+
+
+class _Unfailing:
+    """A stream whose writes never raise: who listened may have gone, and the run goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # there is nobody to tell it to
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def make_errors_unfailing() -> None:
+    """Let standard error, and closed standard streams, raise no error when they are written."""
+    if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for good
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if not isinstance(sys.stderr, _Unfailing):
+        sys.stderr = cast(TextIO, _Unfailing(sys.stderr))
