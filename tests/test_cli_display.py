@@ -244,3 +244,13 @@ def test_the_power_verbs_have_it_too(testbed: Commands, verb: str) -> None:
         assert shown.end() == 0
         shown.assert_restored()
         assert any(line.startswith("fit02:") for line in shown.screen.readable())
+
+
+def test_events_are_written_while_the_full_screen_is_shown(testbed: Commands) -> None:
+    events = testbed.directory / "events.jsonl"
+    words = ("imaging-load", "-c", "--events", str(events), "-i", "sample", "1")
+    with running(testbed, (80, 24), *words) as shown:
+        shown.see("1 of 1 nodes done")
+    lines = events.read_text().splitlines()
+    events.unlink()
+    assert '"event":"run-finished"' in lines[-1]

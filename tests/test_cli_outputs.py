@@ -47,6 +47,10 @@ def checked(tmp_path: Path) -> Any:
     assert rows[-1]["event"] == "run-finished"
     assert rows[-1]["counts"] == {"ok": len(ok), "failed": len(ko)}
     assert rows[-1]["exit_code"] == report["exit_code"]
+    ends = {row["node"]: row["result"] for row in rows if row["event"] == "node-finished"}
+    for node in report["nodes"]:
+        told = ends[node["node"]]
+        assert {**told, "transcript": None} == {**node, "transcript": None}
     finished = [row["result"] for row in rows if row["event"] == "node-finished"]
     assert sorted(node["node"] for node in finished) == sorted(ok + ko)
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".partial")]
