@@ -200,6 +200,11 @@ def test_the_old_and_the_many_are_superseded() -> None:
     assert superseded([], few, NOW) == []
 
 
+def test_a_run_that_may_still_be_at_work_is_kept() -> None:
+    names = [run_at(hours / 24) for hours in (0, 1, 5.9, 6.1)]
+    assert superseded(names, TranscriptsSettings(keep_runs=1), NOW) == [names[3]]
+
+
 def test_only_directories_of_runs_are_pruned(tmp_path: Path) -> None:
     old, new = run_at(40), run_at(1)
     (tmp_path / old).mkdir()

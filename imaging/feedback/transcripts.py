@@ -33,6 +33,7 @@ SUFFIX = ".log"
 
 MEBIBYTE = 1024 * 1024
 DAY_S = 86400
+YOUNG_S = 6 * 3600
 BACKLOG_LIMIT = 32 * MEBIBYTE  # bytes that wait to be written; more means that nothing moves
 PRUNE_LIMIT = 100  # directories removed by one run: none has to pay for all that was left
 
@@ -229,4 +230,7 @@ def superseded(names: list[str], settings: TranscriptsSettings, now: float) -> l
     oldest = time.strftime(RUN_ID_TIME, time.localtime(now - settings.keep_days * DAY_S))
     newest_first = sorted(names, reverse=True)
     kept = {name for name in newest_first[: settings.keep_runs] if name >= oldest}
+    # however many there are: these may still be at work
+    young = time.strftime(RUN_ID_TIME, time.localtime(now - YOUNG_S))
+    kept.update(name for name in names if name >= young)
     return [name for name in reversed(newest_first) if name not in kept]
