@@ -148,7 +148,7 @@ def test_a_site_that_is_fine(site: SiteDirectory) -> None:
     site.add_settings("[inventory]\nall_nodes = 1-3 ~2\n")
     done = site.run("imaging-config", "--check")
     assert (done.returncode, done.stderr) == (0, "")
-    told = f" settings, fine: 3 set in {site.base}, 4 set in {site.conf}\n"
+    told = f" settings, fine: 4 set in {site.base}, 4 set in {site.conf}\n"
     assert done.stdout.endswith(told)
     assert len(done.stdout.splitlines()) == 1
     assert not (site.directory / "imaging.log").exists()
@@ -167,6 +167,7 @@ def test_a_site_that_is_fine(site: SiteDirectory) -> None:
         ("[images]\ndefault = fedora", "no image 'fedora'"),
         ("[nextboot]\ndirectory = none", "none does not exist"),
         ("[nextboot]\nramdisk = none", "none does not exist"),
+        ("[locks]\ndirectory = no/place", "no does not exist"),
         ("[multicast]\nserver = no-such-tool -x", "'no-such-tool'"),
         ("[ssh]\nkey = none", "none does not exist"),
         ("[ssh]\nkey = images", "images is not a regular file"),

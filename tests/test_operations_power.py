@@ -62,7 +62,10 @@ async def outcome_of(card: Card, verb: Verb) -> NodeOutcome:
             settings.power, port=port, settle_timeout_s=0.3, retry_delay_s=0.01
         )
         plan = PowerPlan(
-            (Node(interface, interface),), msgspec.structs.replace(settings, power=quick), verb
+            (Node(interface, interface),),
+            msgspec.structs.replace(settings, power=quick),
+            verb,
+            force=True,
         )
         with trio.fail_after(5):
             await power(plan, events.append)

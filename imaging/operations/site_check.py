@@ -96,6 +96,13 @@ def _check_key(settings: Settings) -> None:
         raise ConfigurationError(f"no permission to read {key}")
 
 
+def _check_locks(settings: Settings) -> None:
+    directory = settings.locks.directory
+    if not directory.exists():  # the first command that needs it makes it
+        directory = directory.parent
+    _check_directory(directory, os.W_OK | os.X_OK, "write")
+
+
 def _check_log(settings: Settings) -> None:
     file = settings.log.file
     if file.is_dir():
@@ -153,6 +160,7 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("nextboot", "ramdisk"): _check_ramdisk,
     ("multicast", "server"): _check_server,
     ("ssh", "key"): _check_key,
+    ("locks", "directory"): _check_locks,
     ("log", "file"): _check_log,
     ("transcripts", "directory"): _check_transcripts,
     ("history", "file"): _check_history,
