@@ -41,9 +41,10 @@ def shared_testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command
 
 @pytest.fixture
 def testbed(shared_testbed: Commands) -> Iterator[Commands]:
-    """The shared testbed, in whose nextboot directory no test leaves anything."""
+    """The shared testbed, in whose nextboot directory no test leaves anything, nor any fault."""
     yield shared_testbed
     shared_testbed.end_all()
+    shared_testbed.clear_faults()
     left = shared_testbed.links()
     for name in left:
         (shared_testbed.directory / "tftpboot/pxelinux.cfg" / name).unlink()

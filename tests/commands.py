@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.faults import Faults, format_what, parse_what, with_kind
+
 BIN = Path(sys.executable).parent
 LIMIT_S = 60.0  # no command of these tests has a reason to take longer
 
@@ -166,6 +169,29 @@ class Commands:
             wait_for(lambda: self.state(name) == "ramdisk")
         finally:
             place.unlink()
+
+    def set_fault(self, name: str, **kinds: str) -> None:
+        """Have a node misbehave from now on, as in ``cmc="hang*2"``; other kinds of it stay."""
+        chosen = {kind: parse_what(kind, what) for kind, what in kinds.items()}
+
+        def change(faults: Faults) -> Faults:
+            for kind, what in chosen.items():
+                faults = with_kind(faults, name, kind, what)
+            return faults
+
+        self._faults.change(change)
+
+    def fault(self, name: str, kind: str) -> str:
+        """What is set of one kind of a node now; empty when nothing is."""
+        return format_what(self._faults.read().get(name, {}).get(kind, ()))
+
+    def clear_faults(self) -> None:
+        """Have no node misbehave."""
+        self._faults.clear()
+
+    @property
+    def _faults(self) -> FaultFile:
+        return FaultFile(self.directory / "faults.json")
 
     def expected_disk(self, image: str = "sample", like: str = "fit01") -> str:
         """The sha256 of a disk of zeros that has got the image, and nothing else."""

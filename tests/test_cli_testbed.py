@@ -137,6 +137,67 @@ def test_what_cannot_be_made_is_refused(
         assert done.returncode == 2
 
 
+def test_faults_are_set_told_and_cleared(testbed: Commands) -> None:
+    def fault(*words: str) -> str:
+        done = testbed.run("imaging-testbed", "fault", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    fault("fit03", "cmc=hang")
+    fault("4-5", "cmc=ignore-reset*2+late:0.5", "telnet=silent")
+    fault("fit04", "telnet=login")
+    assert fault("--list").splitlines() == [
+        "fit03 cmc=hang",
+        "fit04 cmc=ignore-reset*2+late:0.5 telnet=login",
+        "fit05 cmc=ignore-reset*2+late:0.5 telnet=silent",
+    ]
+    # as in the file, which may be written by hand
+    faults = json.loads((testbed.directory / "faults.json").read_text())
+    assert faults["fit03"] == {"cmc": "hang"}
+    fault("--clear", "reboot04")
+    assert "fit04" not in fault("-C", str(testbed.directory), "--list")
+    fault("--clear")
+    assert fault("--list") == ""
+    assert "cmc=late:SECONDS" in fault("--kinds")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit99", "cmc=hang"], "'fit99' is not a node"),
+        (["fit01", "cmc=explode"], "cmc cannot be 'explode'"),
+        (["fit01", "toaster=hang"], "no kind of fault is 'toaster'"),
+        (["fit01", "=hang"], "no kind of fault is ''"),
+        (["cmc=hang"], "which nodes have cmc=hang?"),
+        (["fit01"], "give either"),
+        ([], "give either"),
+        (["--list", "--clear"], "give either"),
+        (["--list", "fit01"], "take no nodes"),
+        (["-C", "images", "--list"], "images is no testbed's directory"),
+    ],
+)
+def test_faults_that_cannot_be_are_refused(
+    testbed: Commands, words: list[str], message: str
+) -> None:
+    done = testbed.run("imaging-testbed", "fault", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert testbed.run("imaging-testbed", "fault", "--list").stdout == ""
+
+
+def test_a_malformed_file_of_faults_is_told_and_cleared(testbed: Commands) -> None:
+    file = testbed.directory / "faults.json"
+    file.write_text('{"fit01": {"cmc": "explode"}}')
+    assert testbed.order("fit01", "status") in ("on", "off")
+    wait_for(lambda: "ignored: faults: fit01" in (testbed.directory / "testbed.log").read_text())
+    listed = testbed.run("imaging-testbed", "fault", "--list")
+    assert listed.returncode == 2
+    assert "cmc cannot be 'explode'" in listed.stderr
+    assert testbed.run("imaging-testbed", "fault", "--clear").returncode == 0
+    assert file.read_text() == "{}\n"
+
+
 def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     """The demo on two nodes; make demo takes eight."""
     done = subprocess.run(

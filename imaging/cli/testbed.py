@@ -16,6 +16,7 @@ import click
 
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import reporting
+from imaging.cli.testbed_fault import command as fault_command
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.testbed.layout import Layout, find_shell, make_directory
 
@@ -150,6 +151,9 @@ def status(context: click.Context, directory: Path) -> None:
         return 0
 
     context.exit(reporting("imaging-testbed", body))
+
+
+command.add_command(fault_command)
 
 
 @command.command(context_settings=CONTEXT)

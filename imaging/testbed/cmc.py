@@ -5,76 +5,120 @@ import logging
 import h11
 import trio
 
+from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.faults import Fault
 from imaging.testbed.machine import Machine
+from imaging.testbed.misbehaviour import READ_SIZE, drip, noise, reset_at_close, say_nothing
 from imaging.testbed.peers import is_welcome
 
 log = logging.getLogger(__name__)
 
-READ_SIZE = 4096  # bytes
 PATIENCE_S = 10.0  # a client that sends no whole request is dropped
 
 
 class CmcServer:
     """The card of one machine."""
 
-    def __init__(self, machine: Machine) -> None:
-        """The card drives ``machine``."""
+    def __init__(self, machine: Machine, faults: FaultFile) -> None:
+        """The card drives ``machine``, as far as ``faults`` let it."""
         self._machine = machine
+        self._faults = faults
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Answer one connection, one request."""
         async with stream:
             if not is_welcome(stream, f"{self._name} cmc"):
                 return
-            with trio.move_on_after(PATIENCE_S):
-                try:
-                    await self._answer(stream)
-                except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
-                    log.info("%s cmc: %s", self._name, error)
+            if self._take("refuse"):
+                reset_at_close(stream)
+                return
+            try:
+                connection = h11.Connection(h11.SERVER)
+                request = None
+                with trio.move_on_after(PATIENCE_S):
+                    request = await _receive(stream, connection)
+                if request is not None:
+                    await self._answer(stream, connection, request)
+            except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+                log.info("%s cmc: %s", self._name, error)
 
     @property
     def _name(self) -> str:
         return self._machine.node.name
 
-    async def _answer(self, stream: trio.SocketStream) -> None:
-        connection = h11.Connection(h11.SERVER)
-        while True:
-            event = connection.next_event()
-            if event is h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some(READ_SIZE))
-            elif isinstance(event, h11.Request):
-                break
-            else:
-                return
-        path = event.target.decode("ascii", "replace")
-        log.info("%s cmc: %s %s", self._name, event.method.decode(), path)
+    def _take(self, *words: str) -> Fault | None:
+        return self._faults.take(self._name, "cmc", *words)
+
+    async def _answer(
+        self, stream: trio.SocketStream, connection: h11.Connection, request: h11.Request
+    ) -> None:
+        path = request.target.decode("ascii", "replace")
+        log.info("%s cmc: %s %s", self._name, request.method.decode(), path)
+        fault = self._take("hang", "late", "garbage", "http-500", "slow-drip")
+        word = fault.word if fault else ""
+        if word == "hang":
+            await say_nothing(stream)
+            return
+        if word == "garbage":
+            await stream.send_all(noise(READ_SIZE))
+            return
         # anything else would change the machine, or want an answer that a card cannot give
-        status, text = self._act(path) if event.method == b"GET" else (405, "only GET")
-        body = f"{text}\n".encode()
-        headers = [
-            ("Content-Type", "text/plain"),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-        ]
-        replies = [h11.Response(status_code=status, headers=headers), h11.EndOfMessage()]
-        if event.method != b"HEAD":
-            replies.insert(1, h11.Data(data=body))
-        await stream.send_all(b"".join(connection.send(reply) or b"" for reply in replies))
+        status, text = 405, "only GET"
+        if word == "http-500":
+            status, text = 500, "internal server error"
+        elif request.method == b"GET":
+            status, text = self._act(path)
+        answer = _encode(connection, status, text, with_body=request.method != b"HEAD")
+        if fault is not None and fault.word == "late":
+            await trio.sleep(fault.argument or 0)
+        if word == "slow-drip":
+            await drip(stream, answer)
+        else:
+            await stream.send_all(answer)
 
     def _act(self, path: str) -> tuple[int, str]:
         machine = self._machine
         match path:
             case "/status":
+                if self._take("wrong-status"):
+                    return 200, "maybe"
                 return 200, "on" if machine.is_on else "off"
             case "/on":
-                machine.turn_on()
+                if not self._take("ignore-on"):
+                    machine.turn_on()
             case "/off":
-                machine.turn_off()
+                if not self._take("ignore-off"):
+                    machine.turn_off()
             case "/reset":
-                machine.reset()
+                if not self._take("ignore-reset"):
+                    machine.reset()
             case "/info":
                 node = machine.node
                 return 200, f"virtual CMC\nnode {node.name}\nstate {machine.state.value}"
             case _:
                 return 404, "not found"
         return 200, "ok"
+
+
+async def _receive(stream: trio.SocketStream, connection: h11.Connection) -> h11.Request | None:
+    """The request, or None when the client goes away before it is whole."""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some(READ_SIZE))
+        else:
+            return event if isinstance(event, h11.Request) else None
+
+
+def _encode(connection: h11.Connection, status: int, text: str, *, with_body: bool) -> bytes:
+    """One whole answer."""
+    body = f"{text}\n".encode()
+    headers = [
+        ("Content-Type", "text/plain"),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+    ]
+    replies = [h11.Response(status_code=status, headers=headers), h11.EndOfMessage()]
+    if with_body:
+        replies.insert(1, h11.Data(data=body))
+    return b"".join(connection.send(reply) or b"" for reply in replies)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import stat
 import sys
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, load_inventory
+from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_servers
 
 CMC_PORT = 8080
 CONSOLE_PORT = 2323
 SSH_PORT = 2222
 RAMDISK = "pxefrisbee"
-DISK_DEVICE = "/dev/sda"
 NODE_LIMIT = 1000
 
 CONFIG = """\
@@ -95,44 +94,6 @@ BANDWIDTH_MIBPS = 400
 PXELINUX_DEFAULT = "DEFAULT disk\nLABEL disk\n  LOCALBOOT 0\n"
 PXELINUX_RAMDISK = "DEFAULT ramdisk\nLABEL ramdisk\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img\n"
 
-# In the ramdisk, /dev/sda is the node's disk and /proc/uptime the node's own; these few commands
-# see to it, so that whoever is at the console cannot tell a virtual node from a real one.
-_CAT = """\
-#!/bin/sh
-# the node's own uptime, in hundredths of a second since its power came
-if [ "$*" != /proc/uptime ]; then exec /bin/cat "$@"; fi
-read -r host rest < /proc/uptime
-read -r boot rest < "$NODE_DIRECTORY/powered"
-up=$(( ${host%.*}${host#*.} - ${boot%.*}${boot#*.} ))
-printf '%d.%02d %d.00\\n' $((up / 100)) $((up % 100)) $((up / 100))
-"""
-_BLOCKDEV = """\
-#!/bin/sh
-if [ "$1 $2" = "--getsize64 @DISK@" ] && [ -f "$NODE_DIRECTORY/disk.img" ]; then
-    exec stat -c %s "$NODE_DIRECTORY/disk.img"
-fi
-echo "blockdev: cannot open $2: No such file or directory" >&2
-exit 1
-"""
-_NETCAT = """\
-#!/bin/sh
-exec @PYTHON@ -m imaging.testbed.netcat "$@"
-"""
-_ON_DISK = """\
-#!/bin/sh
-# the last argument @DISK@ is the node's disk, which has a size that never changes
-options=
-for word do
-    shift
-    if [ "$word" = @DISK@ ]; then
-        word=$NODE_DIRECTORY/disk.img
-        options=--disk
-    fi
-    set -- "$@" "$word"
-done
-exec @TOOL@ $options "$@"
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -179,6 +140,21 @@ class Layout:
     def ssh(self) -> Path:
         """Host key of the nodes, and the key that opens them."""
         return self.directory / "ssh"
+
+    @property
+    def faults_file(self) -> Path:
+        """Which node misbehaves, and how; it may be changed at any time."""
+        return self.directory / "faults.json"
+
+    @property
+    def fault_servers(self) -> Path:
+        """The directory of the frisbee servers that fail."""
+        return self.directory / "faults"
+
+    @property
+    def accidents(self) -> Path:
+        """The named pipe in which a node's command says that now is the moment of its fault."""
+        return self.directory / ".accidents"
 
     def node(self, name: str) -> Path:
         """The directory of one node."""
@@ -231,9 +207,16 @@ def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> N
         raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
     if disk_size <= 0 or disk_size % 512:
         raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
-    for folder in (layout.directory, layout.images, layout.pxelinux, layout.ssh):
+    for folder in (
+        layout.directory,
+        layout.images,
+        layout.pxelinux,
+        layout.ssh,
+        layout.fault_servers,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     layout.ssh.chmod(0o700)
+    write_servers(layout.fault_servers)
     (layout.pxelinux / "default").write_text(PXELINUX_DEFAULT)
     (layout.pxelinux / RAMDISK).write_text(PXELINUX_RAMDISK)
     rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
@@ -281,17 +264,7 @@ def _make_node(layout: Layout, name: str, disk_size: int) -> None:
     if not disk.exists():
         with disk.open("wb") as stream:
             stream.truncate(disk_size)
-    netcat = _NETCAT.replace("@PYTHON@", shlex.quote(sys.executable))
-    scripts = {"cat": _CAT, "blockdev": _BLOCKDEV, "nc": netcat}
-    for command, tool in (("frisbee", "imaging-frisbee"), ("imageunzip", "imaging-imageunzip")):
-        scripts[command] = _ON_DISK.replace("@TOOL@", tool)
-    scripts["imagezip"] = _ON_DISK.replace("@TOOL@", "imaging-imagezip").replace(
-        "options=--disk", "options="
-    )
-    for command, script in scripts.items():
-        path = commands / command
-        path.write_text(script.replace("@DISK@", DISK_DEVICE))
-        path.chmod(stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+    write_commands(commands, name)
 
 
 def node_environment(layout: Layout, node: Node) -> dict[str, str]:
@@ -302,6 +275,7 @@ def node_environment(layout: Layout, node: Node) -> dict[str, str]:
         "PATH": os.pathsep.join(map(str, path)),
         "HOME": str(home),
         "NODE_DIRECTORY": str(home),
+        "NODE_FAULTS": str(layout.faults_file),
         "NODE_ADDRESS": node.control.ip,
         "TERM": "vt100",
         "PS1": "# ",

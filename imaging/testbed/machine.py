@@ -1,7 +1,8 @@
 """One virtual machine: its power, its firmware, and what runs on it until the power goes.
 
 A boot is a cancel scope: reset and off cancel it, and everything that ran on the machine ends
-with it: listeners, connections, shells and their processes.
+with it: listeners, connections, shells and their processes. Only when its power is cut by a fault
+they stay as they are, frozen and with dead wires, until there is power again.
 """
 
 import logging
@@ -13,15 +14,18 @@ from pathlib import Path
 import trio
 
 from imaging.site.inventory import Node
+from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import CONSOLE_PORT, RAMDISK, Layout, node_environment
-from imaging.testbed.ramdisk import Ramdisk
+from imaging.testbed.ramdisk import Ramdisk, freeze
 from imaging.testbed.ssh import SshHost
 from imaging.testbed.telnet import Flavour
+from imaging.testbed.wires import Wires
 
 log = logging.getLogger(__name__)
 
 FIRMWARE_SHARE = 0.2  # of the boot time passes before the firmware looks at the nextboot link
 BOOT_SIGNATURE = b"\x55\xaa"
+OLD_UPTIME_S = 86400.0
 
 
 class State(Enum):
@@ -48,13 +52,24 @@ class Machine:
     """One node as it is seen from its wires."""
 
     def __init__(
-        self, node: Node, layout: Layout, options: MachineOptions, ssh: SshHost, index: int
+        self,
+        node: Node,
+        layout: Layout,
+        options: MachineOptions,
+        *,
+        ssh: SshHost,
+        faults: FaultFile,
+        index: int,
     ) -> None:
         """``index`` picks the telnetd's flavour, in turn."""
         self.node = node
         self._layout = layout
         self._options = options
         self._ssh = ssh
+        self._faults = faults
+        self._wires = Wires()
+        self._ramdisk: Ramdisk | None = None
+        self._cut = False
         self._flavour = options.flavours[index % len(options.flavours)]
         self._powered = False
         self._life: trio.CancelScope | None = None
@@ -70,15 +85,31 @@ class Machine:
         """Give power; nothing happens when there is some."""
         self._powered = True
         self._changed.set()
+        if self._cut:
+            self._end_life()
 
     def turn_off(self) -> None:
         """Cut power."""
         self._powered = False
-        self._end_life()
+        if not self._cut:
+            self._end_life()
 
     def reset(self) -> None:
         """Restart; a machine that is off stays off."""
-        self._end_life()
+        if not self._cut:
+            self._end_life()
+
+    def cut_power(self) -> None:
+        """Lose power in such a way that nobody is told: no connection is closed."""
+        self._cut, self._powered = True, False
+        self._wires.cut()
+        freeze(self._layout.node(self.node.name))
+        self._set_state(State.OFF)
+
+    def drop_connections(self) -> None:
+        """Close what telnet connections there are."""
+        if self._ramdisk is not None:
+            self._ramdisk.drop_connections()
 
     def _end_life(self) -> None:
         if self._life is not None:
@@ -93,7 +124,8 @@ class Machine:
                 await self._changed.wait()
             with trio.CancelScope() as self._life:
                 await self._boot()
-            self._life = None
+            self._life = self._ramdisk = None
+            self._wires, self._cut = Wires(), False
 
     def _set_state(self, state: State) -> None:
         self.state = state
@@ -101,32 +133,46 @@ class Machine:
         log.info("%s is %s", self.node.name, state.value)
 
     @staticmethod
-    def _mark_power(home: Path) -> None:
+    def _mark_power(home: Path, uptime_s: float) -> None:
         """The machine's own uptime is counted from here."""
-        (home / "powered").write_text(Path("/proc/uptime").read_text())
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        (home / "powered").write_text(f"{now - uptime_s:.2f}\n")
 
     async def _boot(self) -> None:
         home, options = self._layout.node(self.node.name), self._options
-        self._mark_power(home)
+        fault = self._faults.take(
+            self.node.name, "boot", "never", "old-system", "slow", "old-ramdisk"
+        )
+        word = fault.word if fault else ""
+        self._mark_power(home, OLD_UPTIME_S if word == "old-ramdisk" else 0.0)
         self._set_state(State.FIRMWARE)
+        if word == "never":
+            await trio.sleep_forever()
+        if fault is not None and word == "slow":
+            await trio.sleep(fault.argument or 0)
         await trio.sleep(options.ramdisk_boot_s * FIRMWARE_SHARE)
-        if self._is_told_to_boot_ramdisk():
+        if word != "old-system" and self._is_told_to_boot_ramdisk():
             await trio.sleep(options.ramdisk_boot_s * (1 - FIRMWARE_SHARE))
-            ramdisk = Ramdisk(
-                self.node.name,
-                home,
-                node_environment(self._layout, self.node),
-                options.shell,
-                self._flavour,
-            )
-            await ramdisk.serve(self.node.control.ip, CONSOLE_PORT, self._enter(State.RAMDISK))
+            await self._run_ramdisk(home)
         elif is_bootable(self._layout.disk(self.node.name)):
             remaining = options.system_boot_s - options.ramdisk_boot_s * FIRMWARE_SHARE
             await trio.sleep(max(0.0, remaining))
-            await self._ssh.serve(self.node, home, self._enter(State.SYSTEM))
+            await self._ssh.serve(self.node, home, self._wires, self._enter(State.SYSTEM))
         else:
             self._set_state(State.DEAD)
             await trio.sleep_forever()
+
+    async def _run_ramdisk(self, home: Path) -> None:
+        self._ramdisk = Ramdisk(
+            self.node.name,
+            home,
+            node_environment(self._layout, self.node),
+            self._options.shell,
+            self._flavour,
+            self._faults,
+            self._wires,
+        )
+        await self._ramdisk.serve(self.node.control.ip, CONSOLE_PORT, self._enter(State.RAMDISK))
 
     def _enter(self, state: State) -> Callable[[], None]:
         return lambda: self._set_state(state)

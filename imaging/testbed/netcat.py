@@ -8,6 +8,7 @@ kernel would.
 
 import os
 import select
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -29,8 +30,18 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"nc: can't connect to remote host ({words[0]}): {error}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGUSR1, lambda *_: _lose_power(peer))
     with peer:
         return _copy(peer, shuts_down=shuts_down or not openbsd)
+
+
+def _lose_power(peer: socket.socket) -> None:
+    """The node has no power any more: keep the connection, and be dead."""
+    from imaging.testbed.wires import cut
+
+    cut(peer)
+    while True:
+        signal.pause()
 
 
 def _copy(peer: socket.socket, *, shuts_down: bool) -> int:

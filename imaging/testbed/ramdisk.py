@@ -10,19 +10,23 @@ import struct
 import subprocess
 import termios
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import trio
 
+from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.faults import Fault
+from imaging.testbed.misbehaviour import READ_SIZE, ask_for_login, flood, make_noise, say_nothing
 from imaging.testbed.peers import is_welcome
 from imaging.testbed.telnet import Flavour, TelnetServer
+from imaging.testbed.wires import Wires
 
 log = logging.getLogger(__name__)
 
-READ_SIZE = 4096  # bytes
 KILL_ROUNDS = 100
+NETCAT = b"imaging.testbed.netcat"
 BANNER = b"\r\nvirtual node\r\n"
 
 
@@ -35,10 +39,20 @@ class Ramdisk:
     environment: dict[str, str]
     shell: tuple[str, ...]
     flavour: Flavour
+    faults: FaultFile
+    wires: Wires
+    sessions: set[trio.CancelScope] = field(default_factory=set)
+
+    def drop_connections(self) -> None:
+        """Close all connections, now."""
+        for session in self.sessions:
+            session.cancel()
 
     async def serve(self, address: str, port: int, on_ready: Callable[[], None]) -> None:
         """Answer telnet until cancelled; ``on_ready`` is called when the port is open."""
         listeners = await trio.open_tcp_listeners(port, host=address)
+        for listener in listeners:
+            self.wires.add(listener.socket)
         try:
             async with trio.open_nursery() as connections:
                 serve = partial(
@@ -55,20 +69,52 @@ class Ramdisk:
             if not is_welcome(stream, f"{self.name} telnet"):
                 return
             log.info("%s telnet: connection", self.name)
-            try:
-                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await _Session(self, stream).run()
-            except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-                # the client hangs up when it likes
-                log.info("%s telnet: %s", self.name, group.exceptions[0])
+            self.wires.add(stream.socket)
+            with trio.CancelScope() as scope:
+                self.sessions.add(scope)
+                try:
+                    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    await self._converse(stream)
+                except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
+                    # the client hangs up when it likes
+                    log.info("%s telnet: %s", self.name, group.exceptions[0])
+                finally:
+                    self.sessions.discard(scope)
+                    self.wires.remove(stream.socket)
             log.info("%s telnet: end of connection", self.name)
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        fault = self.faults.take(
+            self.name,
+            "telnet",
+            *("silent", "no-negotiation", "login", "flood", "garbage", "drop-after"),
+        )
+        match fault.word if fault else "":
+            case "silent":
+                await say_nothing(stream)
+            case "no-negotiation":
+                # its questions are those of the telnetd that waits for the answers
+                await stream.send_all(TelnetServer(Flavour.INETUTILS).greeting())
+                await say_nothing(stream)
+            case "login":
+                await stream.send_all(TelnetServer(Flavour.BUSYBOX).greeting())
+                await ask_for_login(stream, self.name)
+            case "flood":
+                await flood(stream)
+            case "garbage":
+                await make_noise(stream)
+            case _:
+                await _Session(self, stream, fault).run()
 
 
 class _Session:
     """One connection: the negotiation, then a shell."""
 
-    def __init__(self, ramdisk: Ramdisk, stream: trio.SocketStream) -> None:
+    def __init__(
+        self, ramdisk: Ramdisk, stream: trio.SocketStream, drop_after: Fault | None
+    ) -> None:
         self._ramdisk = ramdisk
+        self._left = drop_after.argument if drop_after else None  # bytes until it is dropped
         self._stream = stream
         self._telnet = TelnetServer(ramdisk.flavour)
         self._master = -1
@@ -127,7 +173,13 @@ class _Session:
                 raise
             if not output:
                 break
-            await self._stream.send_all(self._telnet.send(bytes(output)))
+            sent = self._telnet.send(bytes(output))
+            if self._left is not None:
+                sent = sent[: int(self._left)]
+                self._left -= len(sent)
+            await self._stream.send_all(sent)
+            if self._left == 0:
+                break
         scope.cancel()
 
     async def _to_shell(self, terminal: trio.lowlevel.FdStream, scope: trio.CancelScope) -> None:
@@ -171,6 +223,18 @@ def node_members(home: Path) -> Iterator[int]:
             continue  # it is gone, or somebody else's
         if mark in variables:
             yield int(entry.name)
+
+
+def freeze(home: Path) -> None:
+    """Stop the node's processes as the loss of power does: none of them can close anything."""
+    for member in node_members(home):
+        try:
+            words = Path(f"/proc/{member}/cmdline").read_bytes()
+            # its connection is the one that a process of the node has to somewhere else
+            number = signal.SIGUSR1 if NETCAT in words else signal.SIGSTOP
+            os.kill(member, number)
+        except (OSError, ProcessLookupError):
+            continue  # it has ended
 
 
 def kill_all(members: Callable[[], Iterable[int]]) -> None:

@@ -14,7 +14,9 @@ import trio
 from imaging._aio import open_aio
 from imaging.errors import ImagingError
 from imaging.site.inventory import Inventory, Node
+from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
+from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, server_address
 from imaging.testbed.lock import locked
 from imaging.testbed.machine import Machine, MachineOptions
@@ -89,13 +91,19 @@ async def run_testbed(
         inventory = prepare(layout, options, network)
         async with open_aio(), trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
-            ssh = SshHost(layout.ssh)
+            faults = FaultFile(layout.faults_file)
+            ssh = SshHost(layout.ssh, faults)
+            machines: dict[str, Machine] = {}
+            await nursery.start(let_accidents_happen, layout.accidents, machines)
             try:
                 for index, node in enumerate(inventory):
-                    machine = Machine(node, layout, options.machines, ssh, index)
+                    machine = Machine(
+                        node, layout, options.machines, ssh=ssh, faults=faults, index=index
+                    )
+                    machines[node.name] = machine
                     if options.powered:
                         machine.turn_on()
-                    await _open_card(nursery, node, CmcServer(machine))
+                    await _open_card(nursery, node, CmcServer(machine, faults))
                     nursery.start_soon(machine.run)
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error

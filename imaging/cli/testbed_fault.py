@@ -1,0 +1,119 @@
+"""imaging-testbed fault: what goes wrong with the nodes of a virtual testbed."""
+
+from pathlib import Path
+
+import click
+
+from imaging.cli.columns import aligned
+from imaging.cli.options import CONTEXT
+from imaging.cli.session import reporting
+from imaging.errors import ConfigurationError
+from imaging.site.selection import select
+from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.faults import (
+    KINDS,
+    SERVERS,
+    Fault,
+    Faults,
+    format_what,
+    parse_what,
+    spelling,
+    with_kind,
+)
+from imaging.testbed.layout import Layout
+
+
+@click.command("fault", context_settings=CONTEXT)
+@click.argument("words", nargs=-1, metavar="[NODE_SPEC]... [KIND=FAULT]...")
+@click.option(
+    "-C",
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="The testbed's directory, when it is not the current one.",
+)
+@click.option("--clear", is_flag=True, help="Nothing is wrong any more: with these nodes, or all.")
+@click.option("--list", "as_list", is_flag=True, help="Say what is set now.")
+@click.option("--kinds", is_flag=True, help="Say all that can go wrong.")
+@click.pass_context
+def command(
+    context: click.Context,
+    words: tuple[str, ...],
+    directory: Path,
+    clear: bool,
+    as_list: bool,
+    kinds: bool,
+) -> None:
+    """Have nodes misbehave, as real ones do.
+
+    A running testbed reads its faults when they matter, so they may change at any time. A number
+    after * says how often a fault acts before it is gone; + joins faults of one kind: each acts
+    where it can, the first one first.
+
+    \b
+    Examples:
+      imaging-testbed fault fit03 cmc=hang
+      imaging-testbed fault 4-6 'cmc=ignore-reset*2' telnet=silent
+      imaging-testbed fault -C /tmp/testbed --list
+      imaging-testbed fault --clear fit03
+    """
+    settings = [word for word in words if "=" in word]
+    specs = [word for word in words if "=" not in word]
+    if clear + as_list + kinds + bool(settings) != 1:
+        raise click.UsageError("give either NODE_SPEC KIND=FAULT, or --clear, --list or --kinds")
+    if (as_list or kinds) and specs:
+        raise click.UsageError("--list and --kinds take no nodes")
+    if settings and not specs:
+        raise click.UsageError(f"which nodes have {settings[0]}?")
+
+    def body() -> int:
+        if kinds:
+            _print_kinds()
+            return 0
+        layout = Layout(directory.absolute())
+        if not layout.inventory_file.is_file():
+            raise ConfigurationError(
+                f"{directory} is no testbed's directory", hint="see -C, and imaging-testbed up"
+            )
+        file = FaultFile(layout.faults_file)
+        nodes = list(select(specs, layout.inventory()).names) if specs else []
+        if as_list:
+            _print_faults(file.read())
+        elif clear and not nodes:
+            file.clear()
+        elif clear:
+            file.change(lambda faults: {k: v for k, v in faults.items() if k not in nodes})
+        else:
+            chosen = dict(_parse_setting(word) for word in settings)
+            file.change(lambda faults: _with_all(faults, nodes, chosen))
+        return 0
+
+    context.exit(reporting("imaging-testbed", body))
+
+
+def _parse_setting(word: str) -> tuple[str, tuple[Fault, ...]]:
+    kind, _, what = word.partition("=")
+    return kind, parse_what(kind, what)
+
+
+def _with_all(faults: Faults, nodes: list[str], chosen: dict[str, tuple[Fault, ...]]) -> Faults:
+    for node in nodes:
+        for kind, what in chosen.items():
+            faults = with_kind(faults, node, kind, what)
+    return faults
+
+
+def _print_faults(faults: Faults) -> None:
+    for node, kinds in sorted(faults.items()):
+        print(node, *(f"{kind}={format_what(what)}" for kind, what in kinds.items()))
+
+
+def _print_kinds() -> None:
+    rows = [
+        [f"{kind}={spelling(word, argument)}", meaning]
+        for kind, words in KINDS.items()
+        for word, (meaning, argument) in words.items()
+    ]
+    print(
+        "\n".join(aligned([*rows, *([f"faults/{name}", text] for name, text in SERVERS.items())]))
+    )
