@@ -89,6 +89,8 @@ class RamdiskSearch:
                     if found is not None:
                         await stack.enter_async_context(attempt.pop_all())
                         return found
+                if self._is_overdue() and self._sighting.reason is Reason.NO_TELNET:
+                    await self._look_for_old_system()
                 self._story.sight(self._sighting.what)
                 if self._card is not None and self._reset_was_ignored():
                     if escalated:
@@ -101,11 +103,33 @@ class RamdiskSearch:
                 await trio.sleep(pause)
         raise self._failure(started, escalated)
 
-    def _reset_was_ignored(self) -> bool:
+    def _is_overdue(self) -> bool:
+        """Whether the node was told to boot, and has had all the time that this should take."""
         return (
-            self._sighting.reason is Reason.RESET_IGNORED
+            self._card is not None
             and self._booted_after is not None
             and trio.current_time() - self._booted_after > self._settings.boot.reset_grace_s
+        )
+
+    def _reset_was_ignored(self) -> bool:
+        return self._is_overdue() and self._sighting.reason is Reason.RESET_IGNORED
+
+    async def _look_for_old_system(self) -> None:
+        """See whether it is the disk's system that runs: that has ssh, and the ramdisk has not.
+
+        Either the reset was ignored, or the node has booted from its disk in spite of the link.
+        """
+        port = self._settings.ssh.port
+        try:
+            with trio.fail_after(self._settings.boot.connect_timeout_s):
+                stream = await connect(self._address, port)
+        except (OSError, trio.TooSlowError):
+            return
+        stream.close()
+        self._sighting = Sighting(
+            Reason.RESET_IGNORED,
+            f"the system of the disk is up (port {port} answers): the reset was ignored, or the "
+            "node does not boot from the network first",
         )
 
     def _failure(self, started: float, escalated: bool) -> NodeError:

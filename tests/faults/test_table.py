@@ -1,0 +1,389 @@
+"""The fault table: what is wrong with a node, a command, and what must come of it.
+
+Each row is a fault and a command, with the reason that its report must give. Rows of one command
+share a run: each has a node of its own, beside two healthy ones, so that every run also shows that
+one node's fault is nobody else's. After every run nothing may be left: no link, no process, no
+lock, no partial image; and it may not have lasted longer than it has to.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from conftest import running_testbed
+from imaging.errors import Reason
+from imaging.site.locks import LockDirectory
+from tests.commands import Commands, processes_of
+
+pytestmark = pytest.mark.e2e
+
+NODES = 14
+HEALTHY = ("fit13", "fit14")
+TIMEOUT_S = 14
+SLACK_S = 1.5  # two shared cores are not a stopwatch
+
+# what a site would wait for minutes, is waited for seconds here
+IMPATIENT = {
+    "request_timeout_s = 2": "request_timeout_s = 0.7\nsettle_timeout_s = 1",
+    "reset_grace_s = 5": "reset_grace_s = 1\nshell_timeout_s = 1",
+    "timeout_s = 30": "timeout_s = 5",
+    "[multicast]": "[multicast]\njoin_timeout_s = 2\nstall_timeout_s = 2\nready_timeout_s = 2",
+    "connect_timeout_s = 5": "connect_timeout_s = 2",
+    "stall_timeout_s = 10": "stall_timeout_s = 2",
+    "attempt_timeout_s = 5": "attempt_timeout_s = 1\ntimeout_s = 2",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault (``kind=what``, blank between several), and the reason that must come of it."""
+
+    fault: str
+    reason: Reason | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that share a run of one command; ``each`` is whether the command takes one node."""
+
+    command: tuple[str, ...]
+    rows: tuple[Row, ...]
+    limit_s: float
+    each: bool = False
+    exit_code: int = 1
+
+
+LOAD = ("imaging-load", "-i", "sample", "-t", str(TIMEOUT_S))
+CARDS = (
+    Row("cmc=refuse", Reason.NO_CMC, "is the card powered and cabled?"),
+    Row("cmc=hang", Reason.NO_CMC, "no answer within"),
+    Row("cmc=late:0.2"),
+    Row("cmc=garbage", Reason.NO_CMC),
+    Row("cmc=http-500", Reason.POWER_REFUSED, "HTTP 500"),
+    Row("cmc=slow-drip", Reason.NO_CMC),
+    Row("cmc=wrong-status", Reason.POWER_REFUSED, "maybe"),
+)
+BATCHES = {
+    "load-cards": Batch(
+        LOAD,
+        (
+            *CARDS,
+            Row("cmc=ignore-reset*1"),
+            Row("cmc=ignore-reset+ignore-off", Reason.RESET_IGNORED, "the reset was ignored"),
+        ),
+        limit_s=11,
+    ),
+    "load-boot": Batch(
+        LOAD,
+        (
+            Row("boot=never", Reason.NO_TELNET, "connection refused"),
+            Row("boot=old-system", Reason.RESET_IGNORED, "the system of the disk is up"),
+            Row("boot=old-system*1"),
+            Row("boot=slow:1"),
+            Row("boot=old-ramdisk", Reason.RESET_IGNORED, "is up since"),
+            Row("telnet=silent", Reason.NOT_OUR_RAMDISK, "no shell behind it"),
+            Row("telnet=no-negotiation", Reason.NOT_OUR_RAMDISK),
+            Row("telnet=login", Reason.NOT_OUR_RAMDISK),
+            Row("telnet=drop-after:20", Reason.NOT_OUR_RAMDISK),
+            Row("telnet=flood", Reason.NOT_OUR_RAMDISK),
+            Row("telnet=garbage", Reason.NOT_OUR_RAMDISK),
+        ),
+        limit_s=11,
+    ),
+    "load-transfer": Batch(
+        LOAD,
+        (
+            Row("telnet=drop", Reason.CONSOLE_LOST, "connection to the ramdisk was lost"),
+            Row("power=cut", Reason.STALLED, "no progress"),
+            Row("disk=missing", Reason.NO_DISK, "there is no disk"),
+            Row("disk=small:1048576", Reason.DISK_TOO_SMALL, "1048576"),
+            Row("disk=error", Reason.FRISBEE_FAILED, "Input/output error"),
+            Row("client=missing", Reason.FRISBEE_FAILED, "127"),
+            Row("client=fail:7", Reason.FRISBEE_FAILED, "status 7"),
+            Row("client=stall", Reason.STALLED, "no progress"),
+            Row("client=old-dialect"),
+            Row("client=garbage"),
+            Row("client=garbage-fail:3", Reason.FRISBEE_FAILED, "status 3"),
+            Row("client=killed", Reason.FRISBEE_FAILED, "137"),
+        ),
+        limit_s=11,
+    ),
+    "load-wait": Batch(
+        (*LOAD, "--wait"),
+        (
+            Row("ssh=refuse", Reason.NO_SSH),
+            Row("ssh=hang", Reason.NO_SSH),
+            Row("ssh=wrong-key", Reason.NO_SSH, "Permission denied"),
+            Row("ssh=closes", Reason.NO_SSH),
+            Row("ssh=garbage", Reason.NO_SSH),
+        ),
+        limit_s=11,
+    ),
+    "load-retries": Batch(
+        (*LOAD, "--retries", "2"),
+        (
+            Row("cmc=http-500*1"),
+            Row("client=fail:7*1"),
+            Row("telnet=drop*1"),
+            Row("boot=never*1"),
+            Row("disk=error*1"),
+        ),
+        limit_s=13,
+        exit_code=0,
+    ),
+    "load-timeout": Batch(
+        ("imaging-load", "-i", "sample", "-t", "3"),
+        (Row("boot=never", Reason.TIMEOUT), Row("telnet=flood", Reason.TIMEOUT)),
+        limit_s=4,
+    ),
+    "save": Batch(
+        ("imaging-save", "-o", "saved", "-t", str(TIMEOUT_S)),
+        (
+            Row("cmc=refuse", Reason.NO_CMC),
+            Row("cmc=http-500", Reason.POWER_REFUSED),
+            Row("cmc=ignore-reset*1"),
+            Row("boot=never", Reason.NO_TELNET),
+            Row("boot=old-ramdisk", Reason.RESET_IGNORED),
+            Row("telnet=silent", Reason.NOT_OUR_RAMDISK),
+            Row("telnet=drop", Reason.CONSOLE_LOST),
+            Row("disk=missing", Reason.NO_DISK),
+            Row("disk=error", Reason.IMAGEZIP_FAILED, "Input/output error"),
+            Row("power=cut", Reason.STALLED),
+            Row("imagezip=fail:3", Reason.IMAGEZIP_FAILED, "status 3"),
+            Row("imagezip=slow:1"),
+            Row("imagezip=truncated", Reason.INCOMPLETE_IMAGE),
+            Row("imagezip=corrupted", Reason.INCOMPLETE_IMAGE),
+            Row("imagezip=silent", Reason.STALLED),
+        ),
+        limit_s=11,
+        each=True,
+    ),
+    "wait-ssh": Batch(
+        ("imaging-wait", "-t", "2.5"),
+        (
+            Row("ssh=refuse", Reason.TIMEOUT, "reset"),
+            Row("ssh=hang", Reason.TIMEOUT, "no answer"),
+            Row("ssh=wrong-key", Reason.TIMEOUT, "Permission denied"),
+            Row("ssh=closes", Reason.TIMEOUT),
+            Row("ssh=garbage", Reason.TIMEOUT),
+        ),
+        limit_s=3.5,
+    ),
+    "status": Batch(("imaging-status",), CARDS, limit_s=5),
+    "off": Batch(
+        ("imaging-off",),
+        (Row("cmc=ignore-off", Reason.POWER_REFUSED, "not off within"), Row("cmc=late:0.2")),
+        limit_s=4,
+    ),
+    "on": Batch(
+        ("imaging-on",),
+        (Row("cmc=ignore-on", Reason.POWER_REFUSED, "not on within"), Row("cmc=late:0.2")),
+        limit_s=4,
+    ),
+}
+# the frisbee server is everybody's: its faults are those of the whole run
+SERVERS = {
+    "faults/frisbeed-refuses-port": Reason.SERVER_FAILED,
+    "faults/frisbeed-silent": Reason.SERVER_FAILED,
+    "faults/frisbeed-dies": Reason.SERVER_DIED,
+    "faults/frisbeed-ignores": Reason.STALLED,
+    "faults/frisbeed-hangs": Reason.STALLED,
+}
+# made by other tests than this table's, and why
+ELSEWHERE = {
+    Reason.NEXTBOOT_FAILED,  # test_node_nextboot: the place is taken between check and link
+    Reason.NETCAT_FAILED,  # test_cli_save
+    Reason.STORE_FAILED,  # test_cli_save: this host's disk is full
+    Reason.BUSY,  # test_cli_locks
+    Reason.LOCK_FAILED,  # test_site_locks
+    Reason.INTERRUPTED,  # test_cli_load, test_cli_save: signals
+    Reason.INTERNAL,  # a bug
+}
+
+
+@dataclass
+class Run:
+    """What came of a batch."""
+
+    code: int
+    elapsed: float
+    nodes: dict[str, dict[str, Any]]
+    left: list[str]
+    errors: str = ""
+
+
+@dataclass
+class Bed:
+    """The testbed of the table, and the runs that were made on it."""
+
+    commands: Commands
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def node_of(self, number: int) -> str:
+        return f"fit{number + 1:02}"
+
+    def run(self, words: tuple[str, ...], nodes: list[str]) -> Run:
+        """Run a command, and see what it leaves."""
+        started = time.monotonic()
+        done = self.commands.run(*words, "--json", *nodes)
+        elapsed = time.monotonic() - started
+        assert done.stdout, done.stderr
+        told = json.loads(done.stdout)
+        rows = told["nodes"] if isinstance(told, dict) else told
+        found = {row["node"]: row for row in rows}
+        return Run(done.returncode, elapsed, found, self.left(), done.stderr)
+
+    def left(self) -> list[str]:
+        """All that a command must not leave: half a second later, at most."""
+        directory = self.commands.directory
+        locks = LockDirectory(directory / "locks")
+
+        def found() -> list[str]:
+            names = [f"fit{number:02}" for number in range(1, NODES + 1)]
+            return [
+                *self.commands.links(),
+                *map(str, processes_of("imaging-frisbeed", directory)),
+                *(name for name in names if locks.holder(name)),
+                *(e.name for e in (directory / "images").iterdir() if e.name.startswith(".")),
+            ]
+
+        deadline = time.monotonic() + 0.5
+        while found() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found()
+
+    def batch(self, name: str) -> Run:
+        """The run of a batch, made once."""
+        if name not in self.runs:
+            batch = BATCHES[name]
+            self.prepare(batch)
+            try:
+                self.runs[name] = self._one_by_one(batch) if batch.each else self._at_once(batch)
+            finally:
+                self.commands.clear_faults()
+                self.recover()
+        return self.runs[name]
+
+    def prepare(self, batch: Batch) -> None:
+        for number, row in enumerate(batch.rows):
+            if batch.command == ("imaging-on",):
+                self.commands.order(self.node_of(number), "off")
+            faults = dict(part.split("=", 1) for part in row.fault.split())
+            self.commands.set_fault(self.node_of(number), **faults)
+
+    def _at_once(self, batch: Batch) -> Run:
+        nodes = [self.node_of(number) for number in range(len(batch.rows))]
+        return self.run(batch.command, [*nodes, *HEALTHY])
+
+    def _one_by_one(self, batch: Batch) -> Run:
+        """A command for one node each; all runs are told as one, the slowest gives the time."""
+        whole = Run(batch.exit_code, 0.0, {}, [])
+        for number, row in enumerate(batch.rows):
+            node = self.node_of(number % NODES)
+            self.commands.clear_faults()
+            faults = dict(part.split("=", 1) for part in row.fault.split())
+            self.commands.set_fault(node, **faults)
+            one = self.run((*batch.command, "--force"), [node])
+            whole.nodes[str(number)] = {**one.nodes[node], "code": one.code}
+            whole.elapsed = max(whole.elapsed, one.elapsed)
+            whole.left += one.left
+        return whole
+
+    def recover(self) -> None:
+        """Every node has power, and a whole disk."""
+        names = [f"fit{number:02}" for number in range(1, NODES + 1)]
+        for name in names:
+            self.commands.order(name, "off")
+            self.commands.order(name, "on")
+        self.load_again()
+
+    def load_again(self) -> None:
+        """Give every node a whole disk, after runs that have left half-written ones."""
+        self.commands.clear_faults()
+        done = self.commands.run("imaging-load", "-q", "--wait", "-i", "sample", "-a")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    options = ["-n14", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3", "--telnetd=mixed"]
+    directory = tmp_path_factory.mktemp("faults")
+    with running_testbed(directory, tmp_path_factory.mktemp("home"), *options) as commands:
+        loaded = commands.run("imaging-load", "-q", "--wait", "-i", "sample", "-a")
+        assert loaded.returncode == 0, loaded.stderr
+        with ExitStack() as settings:
+            for old, new in IMPATIENT.items():
+                settings.enter_context(commands.setting(old, new))
+            yield Bed(commands)
+
+
+TABLE = [
+    pytest.param(name, number, id=f"{name}: {row.fault}")
+    for name, batch in BATCHES.items()
+    for number, row in enumerate(batch.rows)
+]
+
+
+def is_fine(node: dict[str, Any]) -> bool:
+    return node.get("outcome") == "ok" or node.get("ok") is True
+
+
+@pytest.mark.parametrize(("name", "number"), TABLE)
+def test_a_fault_comes_to_what_the_table_says(bed: Bed, name: str, number: int) -> None:
+    batch, run = BATCHES[name], bed.batch(name)
+    row = batch.rows[number]
+    node = run.nodes[str(number) if batch.each else bed.node_of(number)]
+    assert node["reason"] == row.reason, node
+    assert is_fine(node) == (row.reason is None)
+    assert row.words in (node["message"] or "")
+    if batch.each:
+        assert node["code"] == (0 if row.reason is None else 1)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_run_with_faults_leaves_nothing_and_ends_in_time(bed: Bed, name: str) -> None:
+    batch, run = BATCHES[name], bed.batch(name)
+    assert run.code == batch.exit_code, run.errors
+    assert run.left == []
+    assert run.elapsed < batch.limit_s + SLACK_S
+
+
+def busy_time(node: dict[str, Any]) -> float:
+    """From the beginning to the end of a node's own life in the run, in seconds."""
+    return float(sum(node["durations"].values()))
+
+
+@pytest.mark.parametrize("name", ["load-cards", "load-boot", "load-transfer"])
+def test_healthy_nodes_are_done_and_not_delayed(bed: Bed, name: str) -> None:
+    batch, run = BATCHES[name], bed.batch(name)
+    if "baseline" not in bed.runs:
+        nodes = [bed.node_of(number) for number in range(len(batch.rows))]
+        bed.runs["baseline"] = bed.run(batch.command, [*nodes, *HEALTHY])
+        assert bed.runs["baseline"].code == 0
+    for node in HEALTHY:
+        assert is_fine(run.nodes[node])
+        usual = busy_time(bed.runs["baseline"].nodes[node])
+        assert busy_time(run.nodes[node]) < 1.2 * usual + SLACK_S
+
+
+@pytest.mark.parametrize(("server", "reason"), SERVERS.items())
+def test_a_server_that_fails_fails_the_run(bed: Bed, server: str, reason: Reason) -> None:
+    with bed.commands.setting("server = imaging-frisbeed", f"server = {server}"):
+        run = bed.run(LOAD, ["1-3"])
+    bed.load_again()
+    assert run.code == 1
+    assert {node["reason"] for node in run.nodes.values()} == {reason}
+    assert run.left == []
+    assert run.elapsed < 11 + SLACK_S
+
+
+def test_the_table_is_long_enough_and_has_every_reason() -> None:
+    rows = [row for batch in BATCHES.values() for row in batch.rows]
+    assert len(rows) + len(SERVERS) >= 60
+    assert {row.reason for row in rows} | set(SERVERS.values()) | ELSEWHERE >= set(Reason)
