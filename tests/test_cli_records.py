@@ -9,8 +9,11 @@ import trio
 
 from imaging.cli import records as module
 from imaging.cli.records import Records
+from imaging.feedback.board import Board
+from imaging.feedback.event_lines import EventLines
 from imaging.feedback.events import Event, NodeFinished, Noticed, RunStarted, StepStarted
 from imaging.feedback.history import open_history
+from imaging.feedback.log import event_line
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 from imaging.site.schema import HistorySettings, Settings, TranscriptsSettings
 
@@ -75,8 +78,13 @@ async def test_a_directory_that_hangs_is_given_up(
 
 async def watched(records: Records, seconds: float) -> list[tuple[str | None, str]]:
     told: list[Event] = []
+
+    def emit(event: Event) -> None:
+        told.append(event)
+        records.take(event)
+
     with trio.move_on_after(seconds):
-        await records.watch(told.append)
+        await records.watch(emit)
     return [(event.node, event.message) for event in told if isinstance(event, Noticed)]
 
 
@@ -98,6 +106,23 @@ async def test_a_slow_step_is_noticed(
     other.take(started(long_ago, ImageFacts("debian", "/images/debian.ndz", 10**9)))
     other.take(StepStarted(long_ago, "fit01", step))
     assert len(await watched(other, 1.0)) == (step is Step.BOOT)
+
+
+async def test_what_is_usual_reaches_the_board_and_no_file(settings: Settings) -> None:
+    Records("imaging-load", "20260101-000000-00000a", settings).finish(report())
+    records, board = Records("imaging-load", RUN, settings), Board()
+    kept: list[object] = []
+
+    def emit(event: Event) -> None:
+        board.fold(event)
+        records.take(event)
+        kept.extend((EventLines().line(event), event_line(event)))
+
+    records.take(started(time.time()))
+    with trio.move_on_after(0.5):
+        await records.watch(emit)
+    assert board.typical == USUAL
+    assert kept == [None, None]
 
 
 async def test_a_history_that_cannot_be_used_is_told_once(

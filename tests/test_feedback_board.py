@@ -8,6 +8,7 @@ from imaging.feedback.board import Board
 from imaging.feedback.events import (
     Event,
     NodeFinished,
+    NodeRetried,
     Noticed,
     Progressed,
     RunStarted,
@@ -136,6 +137,14 @@ def test_what_a_node_has_sent_is_escaped() -> None:
     assert told(NodeFinished(101, outcome), Noticed(102, "fit02", "\x1bc"))[1:] == [
         "fit01: FAILED at transfer (frisbee-failed): a\\x1b[2Jb / c\\x07",
         "fit02: \\x1bc",
+    ]
+
+
+def test_a_node_is_named_once_in_a_line() -> None:
+    outcome = NodeOutcome("fit02", Reason.STALLED, Step.TRANSFER, "fit02: the client is silent")
+    assert told(NodeRetried(101, outcome), Noticed(102, "fit02", "fit02: slow"))[1:] == [
+        "fit02: attempt failed at transfer (stalled), starting again: the client is silent",
+        "fit02: slow",
     ]
 
 

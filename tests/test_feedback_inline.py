@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,7 +70,11 @@ class Drawn:
     master: int
 
     def read(self) -> str:
-        return os.read(self.master, 65536).decode()
+        data = b""
+        # the kernel brings what was written piece by piece
+        while select.select([self.master], [], [], 0.05 if data else 1.0)[0]:
+            data += os.read(self.master, 65536)
+        return data.decode()
 
 
 @pytest.fixture

@@ -8,13 +8,16 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from imaging.feedback.events import Emit, Event, RunStarted
+from imaging.feedback.events import Emit, Event, RunStarted, TypicalKnown
 from imaging.feedback.outcomes import ImageFacts, RunReport, Step
 from imaging.feedback.pace import Pace
 from imaging.feedback.transcripts import Transcripts, open_transcripts, prune
 from imaging.site.schema import Settings
 from imaging.site.state import history_file, transcripts_directory
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -83,19 +86,22 @@ class Records:
         if self._transcripts is not None:
             await self._in_thread(self._prune)
         if self._command in RECORDED:
-            await self._in_thread(self._look_up)
+            typical = await self._in_thread(self._look_up)
+            if typical:
+                emit(TypicalKnown(time.time(), typical))
         while self.pace.typical:
             await trio.sleep(TICK_S)
             for notice in self.pace.slow(time.time()):
                 emit(notice)
         await trio.sleep_forever()
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
+    async def _in_thread(self, work: Callable[[], T]) -> T | None:
         """Do what the run does not wait for, as long as it is bearable."""
         import trio
 
         with trio.move_on_after(LOOKUP_BUDGET_S):
-            await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+        return None
 
     def _prune(self) -> None:
         directory = transcripts_directory(self._settings)
@@ -103,8 +109,8 @@ class Records:
         if removed:
             log.info("- removed the transcripts of %d old runs", removed)
 
-    def _look_up(self) -> None:
-        """Learn from the history how long the steps usually take; what is wrong is told later."""
+    def _look_up(self) -> dict[Step, float]:
+        """How long the steps usually take, from the history; what is wrong is told later."""
         from imaging.feedback.history import HistoryError, open_history
 
         try:
@@ -117,8 +123,8 @@ class Records:
                     typical.update({s: d for s, d in alike.items() if s is Step.TRANSFER})
         except HistoryError as error:
             log.debug("- %s", error)
-        else:
-            self.pace.typical = typical
+            return {}
+        return typical
 
     def finish(self, report: RunReport) -> None:
         """Record the run, and tell what could not be kept."""

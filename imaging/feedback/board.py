@@ -5,6 +5,7 @@ that is updated in place, because a run of 1000 nodes folds some thousand events
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from imaging.errors import Reason
@@ -21,6 +22,7 @@ from imaging.feedback.events import (
     StepDone,
     StepFailed,
     StepStarted,
+    TypicalKnown,
 )
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 
@@ -44,7 +46,10 @@ class NodeState:
 
 @dataclass(slots=True)
 class Board:
-    """Where the run is. ``started`` and ``deadline`` are in seconds since the epoch."""
+    """Where the run is. ``started`` and ``deadline`` are in seconds since the epoch.
+
+    ``typical`` is how many seconds steps usually take, as far as that is known.
+    """
 
     run_id: str = ""
     command: str = ""
@@ -56,12 +61,15 @@ class Board:
     quorum: int | None = None
     transcripts: str = ""
     nodes: dict[str, NodeState] = field(default_factory=dict)
+    typical: Mapping[Step, float] = field(default_factory=dict)
 
     def fold(self, event: Event) -> None:
         """Take one event into account."""
         match event:
             case RunStarted():
                 self._start(event)
+            case TypicalKnown():
+                self.typical = event.durations
             case ImageHashed():
                 if self.image is not None:
                     self.image = replace(self.image, sha256=event.sha256, size=event.size)

@@ -8,26 +8,36 @@ from imaging.feedback.board import Board
 from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail
 from imaging.feedback.sinks import Display
+from imaging.feedback.terminal import Escapes, Output
 
 
-def choose_display(board: Board, detail: Detail, *, live: bool) -> Display:
-    """The display of a run; where the full screen is not possible, that is said in a line."""
+def choose_display(
+    board: Board, detail: Detail, *, live: bool, events_on_output: bool = False
+) -> Display:
+    """The display of a run; where the full screen is not possible, that is said in a line.
+
+    With ``events_on_output`` standard output gets the events' lines. On a terminal they would run
+    through whatever is drawn, and a process cannot tell whether two terminals are the same.
+    """
+    shared = events_on_output and _is_terminal(sys.stdout)
     obstacle = ""
     if live:
         stream = next((s for s in (sys.stderr, sys.stdout) if _is_terminal(s)), None)
-        obstacle = _obstacle(stream)
+        obstacle = "the events are written on the terminal" if shared else _obstacle(stream)
         if stream is not None and not obstacle:
             from imaging.feedback.live import LiveDisplay
 
             return LiveDisplay(board, stream, sys.stdin)
         print(f"no full screen: {obstacle}", file=sys.stderr)
-    if detail < Detail.BAR or not _is_terminal(sys.stderr):
+    if not _is_terminal(sys.stderr):
         return PlainDisplay(board, sys.stderr, detail)
     from imaging.feedback.inline import InlineDisplay
-    from imaging.feedback.terminal import Escapes, Output
+    from imaging.feedback.jobs import in_foreground
 
     descriptor = sys.stderr.fileno()
     output = Output(descriptor, sys.stderr.encoding)
+    if detail < Detail.BAR or shared or not in_foreground(descriptor):
+        return PlainDisplay(board, output, detail)
     return InlineDisplay(board, output, Escapes.of(descriptor), detail)
 
 
@@ -37,13 +47,13 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def _obstacle(stream: TextIO | None) -> str:
     """Why a full screen cannot be had; "" when it can. A script with -c is not refused."""
-    from imaging.feedback.terminal import Escapes
+    from imaging.feedback.jobs import in_foreground
 
     if stream is None:
         return "neither standard error nor standard output is a terminal"
     if not _is_terminal(sys.stdin):
         return "standard input is not a terminal"
-    if os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+    if not in_foreground(sys.stdin.fileno()):
         return "this command runs in the background"
     escapes = Escapes.of(stream.fileno())
     if escapes is None or not escapes.is_full:

@@ -23,6 +23,7 @@ from imaging.feedback.events import (
     StepDone,
     StepFailed,
     StepStarted,
+    TypicalKnown,
 )
 from imaging.feedback.outcomes import RunReport, Step
 from imaging.feedback.reports import (
@@ -193,7 +194,7 @@ class EventLines:
 
     def _entry(self, event: Event) -> AnyLine | None:
         match event:
-            case Said():
+            case Said() | TypicalKnown():
                 return None
             case NodeRetried(outcome=outcome):
                 attempt = attempt_document(outcome, self._transcripts)

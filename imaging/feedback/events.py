@@ -3,7 +3,7 @@
 ``at`` is the time of the event in seconds since the epoch; durations are seconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imaging.errors import Reason
@@ -40,6 +40,14 @@ class ImageHashed:
     at: float
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypicalKnown:
+    """How many seconds each step usually takes is known from earlier runs; it never may be."""
+
+    at: float
+    durations: Mapping[Step, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,7 @@ class NodeFinished:
 
 Event = (
     RunStarted
+    | TypicalKnown
     | StepStarted
     | StepDone
     | StepFailed

@@ -4,13 +4,14 @@ import os
 import signal
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from blessed import Terminal
 
 from imaging.feedback.cells import cells
+from imaging.feedback.jobs import in_foreground, set_attributes, typed
 from imaging.feedback.rows import Line, Look
 from imaging.feedback.terminal import Output, size_of, wants_colour
 
@@ -80,16 +81,17 @@ class FullScreen:
         """Columns and rows."""
         return size_of(self._output.descriptor)
 
-    def is_ready(self) -> bool:
-        """Whether the terminal takes more."""
-        return self._output.is_ready()
+    def is_ours(self) -> bool:
+        """Whether the shell has given us the terminal: not while this is a background job."""
+        return in_foreground(self._keyboard)
 
-    def read(self) -> bytes:
-        """What has been typed; empty when the terminal has been closed."""
-        try:
-            return os.read(self._keyboard, KEYS_AT_ONCE)
-        except OSError:
-            return b""
+    def is_ready(self) -> bool:
+        """Whether the terminal is ours, and takes more."""
+        return self.is_ours() and self._output.is_ready()
+
+    def read(self) -> bytes | None:
+        """What has been typed, empty when the terminal is closed, None when it is not ours."""
+        return typed(self._keyboard, KEYS_AT_ONCE)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -119,16 +121,15 @@ class FullScreen:
             self._output.write(
                 f"{terminal.normal}{terminal.smam}{terminal.exit_fullscreen}{terminal.normal_cursor}"
             )
-            with suppress(termios.error):  # it has been hung up
-                termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._attributes)
+            self._output.settle()
+            set_attributes(self._keyboard, self._attributes)
+            self.forget()
 
     def _enter(self) -> None:
         """Take the terminal over. A line that is too long must not wrap, hence rmam."""
         self.is_entered = True
         terminal = self._terminal
-        with suppress(termios.error):
-            mode = keyboard_mode(self._attributes)
-            termios.tcsetattr(self._keyboard, termios.TCSADRAIN, mode)
+        set_attributes(self._keyboard, keyboard_mode(self._attributes))
         self._output.write(
             f"{terminal.enter_fullscreen}{terminal.hide_cursor}{terminal.rmam}{terminal.clear}"
         )

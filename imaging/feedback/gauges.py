@@ -3,6 +3,7 @@
 from imaging.feedback.board import Board
 from imaging.feedback.cells import cells, clipped
 from imaging.feedback.outcomes import Step
+from imaging.feedback.pace import seconds_left
 
 BAR_WIDTH = 24
 KIBIBYTE = 1024
@@ -45,9 +46,15 @@ def rate_text(rate: float) -> str:
 
 
 def pace_text(board: Board, now: float) -> str:
-    """Throughput and time left of the transfers at work, if any."""
+    """Throughput and time left of the transfers at work alone, if any."""
     pace = board.pace(now)
     return f"{rate_text(pace[0])}, {pace[1]:.0f} s left" if pace else ""
+
+
+def left_text(board: Board, now: float) -> str:
+    """How long the whole run still takes; "" when that is not known."""
+    left = seconds_left(board, now)
+    return "" if left is None else f"{clock_text(left)} left"
 
 
 def steps_text(board: Board) -> str:
@@ -58,7 +65,9 @@ def steps_text(board: Board) -> str:
 
 def bar_line(board: Board, now: float, width: int) -> str:
     """The overall progress in one line of at most ``width`` cells; ``now`` since the epoch."""
-    at_work = GAP.join(filter(None, [steps_text(board), pace_text(board, now)]))
+    pace = board.pace(now)
+    rate = rate_text(pace[0]) if pace else ""
+    at_work = GAP.join(filter(None, [steps_text(board), rate, left_text(board, now)]))
     failed = f"  failed {board.failed}" if board.failed else ""
     line = (
         f"{bar_text(board.fraction, BAR_WIDTH + 2)} {percent_text(board.fraction)}"
@@ -94,7 +103,10 @@ def _time_pieces(board: Board, now: float) -> list[str]:
         pieces.append(f"timeout in {clock_text(board.deadline - now)}")
     pace = board.pace(now)
     if pace is not None:
-        pieces += [f"{rate_text(pace[0])} each", f"{clock_text(pace[1])} left"]
+        pieces.append(f"{rate_text(pace[0])} each")
+    left = left_text(board, now)
+    if left:
+        pieces.append(left)
     size = sum(state.size for state in board.nodes.values())
     if size:
         pieces.append(f"{size_text(size)} in all")

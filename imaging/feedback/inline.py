@@ -15,6 +15,7 @@ from imaging.feedback.board import Board
 from imaging.feedback.cells import clipped, fitted
 from imaging.feedback.events import Event, NodeFinished
 from imaging.feedback.gauges import bar_line, overall_lines
+from imaging.feedback.jobs import in_foreground, watch_stops
 from imaging.feedback.milestones import Milestones, worth
 from imaging.feedback.results import Detail
 from imaging.feedback.rows import Columns, node_row, slowest
@@ -76,10 +77,12 @@ class InlineDisplay:
 
     def clear(self) -> None:
         """Take the region off the screen for a moment, so that something else can be written."""
-        if self._escapes is not None:
-            erase = f"\r{self._escapes.clear_below}" if self._drawn else ""
+        if not self._drawn or not in_foreground(self._output.descriptor):
+            erase = ""
+        elif self._escapes is not None:
+            erase = f"\r{self._escapes.clear_below}"
         else:
-            erase = f"\r{' ' * len(self._drawn[0])}\r" if self._drawn else ""
+            erase = f"\r{' ' * len(self._drawn[0])}\r"
         told = "".join(f"{line}\n" for line in self._told)
         if erase or told:
             self._output.write(erase + told)
@@ -88,18 +91,41 @@ class InlineDisplay:
     async def run(self) -> None:
         """Draw until cancelled."""
         try:
-            while True:
-                if self._output.is_ready():
-                    self._draw()
-                await trio.sleep(REDRAW_S)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(watch_stops, self._leave, self._forget)
+                while True:
+                    if self._output.is_ready():
+                        self._draw()
+                    await trio.sleep(REDRAW_S)
         finally:
-            self._draw()
-            if self._drawn:
-                self._output.write("\n" * len(self._drawn))
-                self._drawn = []
+            self._end()
+
+    def _end(self) -> None:
+        """Leave the last picture on the screen, and the cursor below it; nobody is waited for."""
+        self._draw()
+        if self._told:
+            self.clear()  # in the background
+        self._output.write("\n" * len(self._drawn))
+        self._drawn = []
+        self._output.settle()
+
+    def _leave(self) -> None:
+        """Leave the terminal to the shell, without anything that its prompt could mix with."""
+        self.clear()
+        self._output.settle()
+
+    def _forget(self) -> None:
+        """Draw everything anew: others have written on the terminal meanwhile."""
+        self._drawn = []
 
     def _draw(self) -> None:
-        """Bring the screen up to date, in one write, when anything on it has changed."""
+        """Bring the screen up to date, in one write, when anything on it has changed.
+
+        While the terminal is the shell's, lines wait until it is ours again.
+        """
+        if not in_foreground(self._output.descriptor):
+            self._forget()
+            return
         size = size_of(self._output.descriptor)
         # the last column is left free: some terminals wrap as soon as it is written
         region = self._region(size[0] - 1, size[1] - 1) if self._board.nodes else []

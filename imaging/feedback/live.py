@@ -19,12 +19,16 @@ import trio
 from imaging.feedback.board import Board
 from imaging.feedback.events import Event, Noticed, Said
 from imaging.feedback.full_screen import FullScreen
+from imaging.feedback.jobs import watch_stops
 from imaging.feedback.keys import Key, decode
 from imaging.feedback.screen import View, pressed, screen_lines, scrolled, tail_lines
+from imaging.feedback.terminal import LINES_LIMIT_S, Output
+from imaging.feedback.transcripts import transcript_path
 
 REDRAW_S = 0.1
 ESCAPE_DELAY_S = 0.05  # what follows an escape sooner belongs to it
 TAIL_SIZE = 32768  # bytes of a transcript that are looked at
+TAIL_PERIOD_S = 0.5
 
 
 class LiveDisplay:
@@ -37,6 +41,8 @@ class LiveDisplay:
         self._keyboard = keyboard.fileno()
         self._view = View()
         self._wanted = trio.Event()
+        self._chosen = trio.Event()
+        self._tail: tuple[str | None, bytes | None] = None, None  # a node, and what was read of it
         self._notices: list[str] = []
 
     def take(self, event: Event) -> None:
@@ -70,39 +76,66 @@ class LiveDisplay:
         """Draw, and obey keys, until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_size)
+            await nursery.start(watch_stops, self._screen.restore, self._go_on)
             nursery.start_soon(self._read_keys)
+            nursery.start_soon(self._follow_transcript)
             while True:
                 if self._board.nodes and self._screen.is_ready():
-                    await self._draw()
+                    self._draw()
                 await trio.sleep(REDRAW_S)
                 # clocks go on when nothing else does
                 with trio.move_on_after(1 - time.time() % 1):
                     await self._wanted.wait()
 
-    async def _draw(self) -> None:
+    def _draw(self) -> None:
         self._wanted = trio.Event()
         width, height = self._screen.size()
-        transcript = await self._transcript(height)
         self._view = scrolled(self._view, self._board, height)
+        transcript = self._transcript(height)
         lines = screen_lines(self._board, self._view, width, height, time.time(), transcript)
         self._screen.paint(lines, width)
 
-    async def _transcript(self, height: int) -> list[str] | None:
-        """The tail of the transcript that is looked at, None when there is none."""
-        name, directory = self._view.transcript, self._board.transcripts
-        if name is None or not directory:
+    def _transcript(self, height: int) -> list[str] | None:
+        """What is known of the transcript that is looked at, None when there is none."""
+        if not self._board.transcripts:
             return None
-        file = Path(directory) / f"{name}.log"
-        # in a thread: a file server that hangs must not hang the run
-        data = await trio.to_thread.run_sync(tail_of, file, abandon_on_cancel=True)
+        node, data = self._tail
+        if node != self._view.transcript:
+            return []  # it is being read
         return None if data is None else tail_lines(data, height)
 
+    async def _follow_transcript(self) -> None:
+        """Keep reading the tail of the transcript that is looked at.
+
+        In one thread, for which no drawing waits: a file server that hangs must not hang the run.
+        """
+        while True:
+            self._chosen = trio.Event()
+            node, directory = self._view.transcript, self._board.transcripts
+            if node is not None and directory:
+                file = transcript_path(directory, node)
+                data = await trio.to_thread.run_sync(tail_of, file, abandon_on_cancel=True)
+                self._tail = node, data
+                self._wanted.set()
+            if self._view.transcript == node:
+                with trio.move_on_after(TAIL_PERIOD_S):
+                    await self._chosen.wait()
+
     def _change(self, view: View) -> None:
+        if view.transcript != self._view.transcript:
+            self._chosen.set()
         self._view = view
         self._wanted.set()
 
+    def _go_on(self) -> None:
+        """Go on after a stop: in the background without the screen, should that still be there."""
+        if not self._screen.is_ours():
+            self._screen.restore()
+        self._screen.forget()
+        self._wanted.set()
+
     async def _watch_size(self, *, task_status: "trio.TaskStatus[None]") -> None:
-        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGCONT) as signals:
+        with trio.open_signal_receiver(signal.SIGWINCH) as signals:
             task_status.started()
             async for _ in signals:
                 self._screen.forget()
@@ -116,10 +149,11 @@ class LiveDisplay:
                 await trio.lowlevel.wait_readable(self._keyboard)
             if patience.cancelled_caught:
                 data = b""
-            else:
-                data = self._screen.read()
-                if not data:
-                    return
+            elif (typed := self._screen.read()) is None:
+                await trio.sleep(REDRAW_S)  # it is readable as long as the shell has not read it
+                continue
+            elif not (data := typed):
+                return
             text = rest + data.decode("utf-8", "replace")
             keys, rest = decode(text, final=patience.cancelled_caught)
             for key in keys:
@@ -161,8 +195,6 @@ def held_output() -> Iterator[None]:
     finally:
         sys.stdout, sys.stderr = before
         for stream, text in held:
-            try:
-                stream.write(text.getvalue())
-                stream.flush()
-            except OSError:  # the terminal has gone away
-                pass
+            output = Output(stream.fileno(), stream.encoding)
+            output.write(text.getvalue())
+            output.settle(LINES_LIMIT_S)

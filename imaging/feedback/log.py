@@ -20,6 +20,7 @@ from imaging.feedback.events import (
     StepDone,
     StepFailed,
     StepStarted,
+    TypicalKnown,
 )
 from imaging.site.state import user_state_directory
 
@@ -53,7 +54,7 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
             return logging.WARNING, outcome.node, text
         case ImageHashed():
             return logging.INFO, "-", f"the image's sha256 is {event.sha256}"
-        case Progressed() | Said():
+        case Progressed() | Said() | TypicalKnown():
             return None
 
 

@@ -43,12 +43,11 @@ class Milestones:
                 self._percent_at = event.at
                 return [event.summary]
             case Noticed():
-                return [f"{event.node}: {event.message}" if event.node else event.message]
+                return [_named(event.node, event.message) if event.node else event.message]
             case NodeRetried(outcome=outcome):
                 where = f"at {outcome.step} ({outcome.reason})"
-                return [
-                    f"{outcome.node}: attempt failed {where}, starting again: {outcome.message}"
-                ]
+                message = outcome.message.removeprefix(f"{outcome.node}: ")
+                return [f"{outcome.node}: attempt failed {where}, starting again: {message}"]
             case NodeFinished() if not event.outcome.ok:
                 return [outcome_line(event.outcome), *self._completed_steps()]
             case StepDone():
@@ -88,6 +87,11 @@ class Milestones:
         self._percent, self._percent_at = percent, now
         pace = pace_text(self._board, now) if percent < 100 else ""
         return [f"transfer: {percent} %" + (f", {pace}" if pace else "")]
+
+
+def _named(node: str, message: str) -> str:
+    """A message about a node, whose name it may begin with already."""
+    return f"{node}: {message.removeprefix(f'{node}: ')}"
 
 
 def worth(milestones: Milestones, event: Event, detail: Detail, *, is_drawn: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""The plain display, where there is no terminal: one timestamped line per milestone.
+"""The plain display, where nothing can be drawn: one timestamped line per milestone.
 
 Everything goes to one stream (standard error), so that standard output stays the result's.
 """
@@ -7,17 +7,24 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+import trio
+
 from imaging.feedback.board import Board
 from imaging.feedback.events import Event
 from imaging.feedback.milestones import Milestones, worth
 from imaging.feedback.results import Detail
+from imaging.feedback.terminal import LINES_LIMIT_S, Output
+
+CATCH_UP_S = 0.1
 
 
 class PlainDisplay:
     """Writes the progress of a run to a stream, in lines."""
 
-    def __init__(self, board: Board, stream: TextIO, detail: Detail = Detail.MILESTONES) -> None:
-        """Tell a run whose events ``board`` folds."""
+    def __init__(
+        self, board: Board, stream: TextIO | Output, detail: Detail = Detail.MILESTONES
+    ) -> None:
+        """Tell a run whose events ``board`` folds; ``stream`` is an Output on a terminal."""
         self._stream = stream
         self._detail = detail
         self._milestones = Milestones(board, verbose=detail is Detail.STEPS)
@@ -27,7 +34,8 @@ class PlainDisplay:
         stamp = "" if self._detail is Detail.FAILURES else time.strftime("%H:%M:%S ")
         for line in worth(self._milestones, event, self._detail, is_drawn=False):
             self._stream.write(f"{stamp}{line}\n")
-            self._stream.flush()
+            if not isinstance(self._stream, Output):
+                self._stream.flush()
 
     def shown(self) -> AbstractContextManager[None]:
         """It needs nothing of the screen."""
@@ -41,4 +49,12 @@ class PlainDisplay:
         """Nothing is drawn."""
 
     async def run(self) -> None:
-        """Each line is written when its event is taken."""
+        """Write what a terminal has not taken at once; all else is written with its event."""
+        if not isinstance(self._stream, Output):
+            return
+        try:
+            while True:
+                self._stream.is_ready()
+                await trio.sleep(CATCH_UP_S)
+        finally:
+            self._stream.settle(LINES_LIMIT_S)

@@ -3,9 +3,15 @@
 import os
 import re
 import select
+import time
+import weakref
 from dataclasses import dataclass
 
 USUAL_SIZE = (80, 24)  # columns and rows; some pseudo-terminals say that they have none
+STALLED_S = 0.2  # after so long, a terminal that takes nothing is held
+LINES_LIMIT_S = 5.0  # for lines that nothing else tells; a picture is worth less
+REST_S = 0.005
+PIECE = 4096  # bytes
 PADDING = re.compile(rb"\$<[^>]*>")
 
 
@@ -63,24 +69,69 @@ class Escapes:
 
 
 class Output:
-    """Writes to a terminal. Nothing that happens to the terminal may fail the run."""
+    """Writes to a terminal. Nothing that happens to the terminal may fail the run, or hold it up.
+
+    What the terminal does not take at once waits, in order; only ``settle`` drops it.
+    """
 
     def __init__(self, descriptor: int, encoding: str) -> None:
         """``descriptor`` stays the caller's."""
         self.descriptor = descriptor
         self._encoding = encoding
+        self._waiting = b""
+        self._writer, self._piece = self._open_writer()
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+        self._poll.register(self._writer, select.POLLOUT)
+
+    def _open_writer(self) -> tuple[int, int]:
+        """A descriptor that never blocks, and how many bytes may be written to it at once."""
+        # opened anew, because our descriptor's flags are the shell's too
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            writer = os.open(f"/proc/self/fd/{self.descriptor}", flags)
+        except OSError:  # somebody else's, as after su: it is asked before each byte
+            return self.descriptor, 1
+        weakref.finalize(self, os.close, writer)
+        return writer, PIECE
 
     def is_ready(self) -> bool:
         """Whether it takes more: not while Ctrl-S holds it, or a slow line has not caught up."""
-        return any(event & select.POLLOUT for _, event in self._poll.poll(0))
+        self._go_on()
+        return not self._waiting and self._takes(0)
 
     def write(self, text: str) -> None:
-        """Write all of it, unless the terminal is gone."""
-        data = text.encode(self._encoding, "replace")
+        """Write as much as it takes now; the rest follows when it is asked whether it is ready."""
+        self._waiting += text.encode(self._encoding, "replace")
+        self._go_on()
+
+    def settle(self, limit_s: float = STALLED_S) -> None:
+        """Wait until all is written, and drop the rest of what is not.
+
+        Not for a terminal that takes nothing for a moment, nor for longer than the limit.
+        """
+        now = time.monotonic()
+        limit, stalled = now + limit_s, now + STALLED_S
+        while self._waiting and (left := min(limit, stalled) - time.monotonic()) > 0:
+            if self._takes(left):
+                if self._go_on():
+                    stalled = time.monotonic() + STALLED_S
+                else:
+                    time.sleep(min(left, REST_S))  # there is room, but not for a whole character
+        self._waiting = b""
+
+    def _takes(self, patience_s: float) -> bool:
+        """Whether a write does something: one to a terminal that is gone fails at once."""
+        return bool(self._poll.poll(patience_s * 1000))
+
+    def _go_on(self) -> int:
+        """Write what it takes of all that waits, without waiting; gives how much that was."""
+        before = len(self._waiting)
         try:
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-        except OSError:
+            while self._waiting and self._takes(0):
+                written = os.write(self._writer, self._waiting[: self._piece])
+                self._waiting = self._waiting[written:]
+        except BlockingIOError:
             pass
+        except OSError:  # it is gone
+            self._waiting = b""
+        return before - len(self._waiting)
