@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import imaging
-from imaging.cli.outputs import NO_OUTPUTS, OutputOptions, Outputs
+from imaging.cli.outputs import NO_OUTPUTS, STANDARD_OUTPUT, OutputOptions, Outputs
 from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
@@ -131,7 +131,12 @@ class Operation:
                 self.sinks.extend(outputs.open())
             return plan
 
-        display = choose_display(self.board, self._detail(), live=self.options.live)
+        display = choose_display(
+            self.board,
+            self._detail(),
+            live=self.options.live,
+            events_on_output=self.options.outputs.events == STANDARD_OUTPUT,
+        )
         self.sinks.append(self.records)
         try:
             with display.shown():
