@@ -89,7 +89,7 @@ def command(
         if as_json:
             print(json.dumps(answer.data, indent=2))
         elif answer.lines:
-            print("\n".join(answer.lines))
+            print("\n".join(map(printable, answer.lines)))
         else:
             print(f"{NAME}: no such run is recorded in {file}", file=sys.stderr)
         return 0

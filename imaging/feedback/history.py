@@ -20,6 +20,7 @@ from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 
 LOAD = "imaging-load"  # the one command that changes what is on a disk
 BUSY_TIMEOUT_S = 2.0
+LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 TYPICAL_NODES = 20  # of the last ones that went well
 AFTER_TRANSFER = frozenset({Step.RESTART, Step.SSH})  # a load that fails there has written all
 
@@ -248,7 +249,7 @@ class History:
             written = row["reason"] is None or row["step"] in AFTER_TRANSFER
             if written or row["step"] == Step.TRANSFER:
                 image = _image(row) or ImageFacts("", "", 0)
-                since, user, run_id = row["ended"], row["user"], row["run_id"]
+                since, user, run_id = _time(row, "ended"), _text(row, "user"), row["run_id"]
                 return NodeImage(node, image, since, user, run_id, half_written=not written)
         return None
 
@@ -266,7 +267,7 @@ class History:
             """,
             {"command": command, "image": image, "count": TYPICAL_NODES},
         )
-        nodes = [json.loads(row["durations"]) for row in rows]
+        nodes = [_durations(row) for row in rows]
         taken = Counter(step for durations in nodes for step in durations)
         return {
             step: _median([durations[step] for durations in nodes if step in durations])
@@ -280,15 +281,15 @@ class History:
             (row["run_id"],),
         ).fetchall()
         return PastRun(
-            row["run_id"],
-            row["command"],
-            row["user"],
-            row["host"],
-            row["started"],
-            row["elapsed"],
-            row["exit_code"],
+            _text(row, "run_id"),
+            _text(row, "command"),
+            _text(row, "user"),
+            _text(row, "host"),
+            _time(row, "started"),
+            _time(row, "elapsed"),
+            _whole(row, "exit_code"),
             _image(row),
-            row["transcripts"],
+            _text(row, "transcripts"),
             ok=tuple(node for node, reason in nodes if reason is None),
             failed=tuple(node for node, reason in nodes if reason is not None),
         )
@@ -320,24 +321,54 @@ def _attempt_rows(
 
 def _past_attempt(row: sqlite3.Row) -> PastAttempt:
     return PastAttempt(
-        row["run_id"],
-        row["node"],
-        row["number"],
+        _text(row, "run_id"),
+        _text(row, "node"),
+        _whole(row, "number"),
         bool(row["final"]),
-        row["ended"],
-        row["reason"],
-        row["step"],
-        row["message"],
-        row["size"],
-        json.loads(row["durations"]),
+        _time(row, "ended"),
+        row["reason"] and _text(row, "reason"),
+        row["step"] and _text(row, "step"),
+        _text(row, "message"),
+        _whole(row, "size"),
+        _durations(row),
     )
+
+
+def _durations(row: sqlite3.Row) -> dict[str, float]:
+    """The seconds by step of an attempt. Raises ValueError for what this cannot be."""
+    try:
+        told = json.loads(row["durations"])
+        return {str(step): float(seconds) for step, seconds in told.items()}
+    except (AttributeError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError("it holds durations that are none") from error
 
 
 def _image(row: sqlite3.Row) -> ImageFacts | None:
     if not row["image_name"] and not row["image_path"]:
         return None
-    size, sha256 = row["image_size"], row["image_sha256"]
-    return ImageFacts(row["image_name"], row["image_path"], size, sha256)
+    size, sha256 = _whole(row, "image_size"), _text(row, "image_sha256")
+    return ImageFacts(_text(row, "image_name"), _text(row, "image_path"), size, sha256)
+
+
+# SQLite lets every column hold everything; what another program has put there is told as such
+
+
+def _text(row: sqlite3.Row, column: str) -> str:
+    if not isinstance(row[column], str):
+        raise ValueError(f"it holds {column} that is no text")
+    return str(row[column])
+
+
+def _whole(row: sqlite3.Row, column: str) -> int:
+    if not isinstance(row[column], int):
+        raise ValueError(f"it holds {column} that is no whole number")
+    return int(row[column])
+
+
+def _time(row: sqlite3.Row, column: str) -> float:
+    if not isinstance(row[column], (int, float)) or not abs(row[column]) < LATEST_S:
+        raise ValueError(f"it holds {column} that is no time")
+    return float(row[column])
 
 
 def _median(values: list[float]) -> float:

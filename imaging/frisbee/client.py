@@ -38,6 +38,7 @@ from imaging.frisbee.sockets import SessionSocket
 JOIN_INTERVAL_S = 0.5
 WAIT_LIMIT_S = 0.02
 CHECK_INTERVAL_S = 0.2  # between two looks at the stall limit
+BLOCKS_LIMIT = 2**31 - 1  # of an image: what the reply to a JOIN can hold
 
 _BLOCK_PAYLOAD = BLOCK_PACKET_SIZE - 16
 
@@ -195,6 +196,8 @@ class Client:
                 raise ProtocolError(f"{answer.blocks} blocks are no whole number of chunks")
         if size.blocks <= 0:
             raise FrisbeeError("the server's image is empty: nothing was written")
+        if size.blocks > BLOCKS_LIMIT:
+            raise ProtocolError(f"the server's image of {size.blocks} blocks cannot be")
         return size
 
     def transfer(self, size: ImageSize, sink: ChunkSink) -> ClientStatistics:

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 WORDS_KEPT = 3  # lines
 LINE_LIMIT = 4096  # bytes; what is longer is cut
 
-_JOINED = re.compile(r"Joined the team after \d+ sec\. ID is \d+\. File is (\d+) chunks \((\d+) b")
-_REMAINING = re.compile(r"[.sz]{1,67} *\d+ +(-?\d+)")
-_WROTE = re.compile(r"Wrote (\d+) bytes \((\d+) actual\)")
+_JOINED = re.compile(
+    r"Joined the team after \d+ sec\. ID is \d+\. File is (\d{1,18}) chunks \((\d{1,18}) b"
+)
+_REMAINING = re.compile(r"[.sz]{1,67} *\d+ +(-?\d{1,18})")
+_WROTE = re.compile(r"Wrote (\d{1,18}) bytes \((\d{1,18}) actual\)")
 _PERCENT = re.compile(r"Progress: *(\d{1,3}) *%")
 _MARKS = re.compile(r"[.sz]*")
+# possessive: otherwise the time that noise takes grows with the square of its length
+_COUNTS = re.compile(r" *+\d*+ *+-?\d*+")
 _SMALL_TALK = re.compile(
     r"Maximum socket buffer|Bound to port|Using (?:Multicast|Broadcast|Unicast)|Client \d+ |"
     r"Left the team|  |\d+ \d+ \d+$"
@@ -80,7 +84,7 @@ class ClientDialect:
         # an empty line means nothing, so that CR, LF and CR LF may all end one
         *lines, rest = (self._line + text.replace("\0", "").replace("\r", "\n")).split("\n")
         for line in lines:
-            events.extend(self._whole_line(line))
+            events.extend(self._whole_line(line[:LINE_LIMIT]))
         self._line = rest[-LINE_LIMIT:]
         progress = self._marks_of(self._line)
         if progress is not None:
@@ -129,7 +133,7 @@ class ClientDialect:
         """A line without its marks; nothing when it is only the tool's small talk."""
         found = _MARKS.match(line)
         text = line[found.end() :] if found else line
-        if found and found.end() and re.fullmatch(r" *\d* *-?\d*", text):
+        if found and found.end() and _COUNTS.fullmatch(text):
             return ""
         if text and found and "." not in line[: found.end()]:
             text = line  # a word that begins with s or z

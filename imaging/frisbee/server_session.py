@@ -21,6 +21,7 @@ from imaging.frisbee.packets import (
 from imaging.frisbee.statistics import client_lines
 from imaging.frisbee.work_queue import Run, WorkQueue
 
+CLIENT_LIMIT = 100_000  # at a time: anybody can make up clients, and each takes memory
 GRACE_S = 2.0  # between the last client's leaving and the end, with -T < 0
 CHUNK_BYTES = BLOCK_SIZE * BLOCKS_PER_CHUNK
 Say = Callable[[str], None]
@@ -151,8 +152,11 @@ class ServerSession:
         if isinstance(packet, Join) and self.size % CHUNK_BYTES:
             self._say(f"{host} requested JOINv1 for non-image file, ignoring...")
             return None
-        self.counters.joins += 1
         known = packet.client_id in self._clients
+        if not known and len(self._clients) >= CLIENT_LIMIT:
+            self._say(f"{host} (id {packet.client_id}): too many clients, ignoring...")
+            return None
+        self.counters.joins += 1
         self._had_client = True
         self._clients[packet.client_id] = host
         version = 1 if isinstance(packet, Join) else 2

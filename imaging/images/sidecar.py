@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 SIZE_LIMIT = 64 * 1024  # bytes
 SUFFIX = ".ndz"
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -66,7 +66,7 @@ def read_sidecar(image: Path) -> Sidecar | None:
         raise ImageError(f"{path}: is larger than {SIZE_LIMIT} bytes")
     try:
         sidecar = msgspec.json.decode(data, type=Sidecar)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ImageError(f"{path}: is no sidecar of an image: {error}") from error
     if sidecar.format_version > FORMAT_VERSION:
         raise ImageError(f"{path}: has format version {sidecar.format_version}, which is unknown")

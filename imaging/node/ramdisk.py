@@ -61,9 +61,10 @@ LINE_LIMIT = 4096  # bytes; what is longer is cut
 
 _STATUS = re.compile(r"pipe (imagezip|netcat) ([0-9]{1,3})\.")
 _SIZE = re.compile(r"Image size: ([0-9]{1,18}) bytes")
+# possessive: otherwise the time that noise takes grows with the square of its length
 _SMALL_TALK = re.compile(
     r"[0-9]+ input \([0-9]+ compressed\) bytes|[0-9.]+MB/second|Finished in|  Slice \d+ is unused|"
-    r"  Slice \d+ .* NOT SAVING|[.]+ *[0-9 ]*$"
+    r"  Slice \d+ .* NOT SAVING|[.]++[0-9 ]*+$"
 )
 
 
@@ -116,6 +117,7 @@ class SaveOutput:
         self._line = rest[-LINE_LIMIT:]
         # the console holds back a newline until it knows what follows, so look at the rest too
         for line in [*lines, self._line] if _STATUS.fullmatch(self._line) else lines:
+            line = line[:LINE_LIMIT]  # noqa: PLW2901
             if found := _STATUS.fullmatch(line):
                 self.statuses[found[1]] = int(found[2])
             elif found := _SIZE.fullmatch(line):

@@ -155,11 +155,13 @@ def _owner(descriptor: int) -> Owner:
     """What the file says of its owner, as far as it makes sense."""
     try:
         told = json.loads(os.pread(descriptor, TEXT_LIMIT, 0))
-        return Owner(
+        owner = Owner(
             "".join(filter(str.isprintable, str(told["user"])))[:64],
             int(told["process"]),
             "".join(filter(str.isprintable, str(told["command"])))[:64],
             float(told["since"]),
         )
+        str(owner)  # a time that no calendar can hold is none
+        return owner
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError, OSError):
         return Owner()

@@ -9,6 +9,7 @@ import difflib
 import os
 import socket
 import stat
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +184,9 @@ def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Pat
         )
     if "\0" in value:
         raise ConfigurationError(f"{entry.origin}: {entry.key} holds a NUL byte")
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        # some values are typed at a terminal, where no quotes protect them
+        raise ConfigurationError(f"{entry.origin}: {entry.key} holds a control character")
     if kind in (Path, Path | None):
         if not value and kind is Path:
             raise ConfigurationError(f"{entry.origin}: {entry.key} is empty")

@@ -5,6 +5,7 @@
 and no trust in what it sends.
 """
 
+import http.cookiejar
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +25,10 @@ ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
 @asynccontextmanager
 async def open_client(request_timeout_s: float) -> AsyncIterator[httpx.AsyncClient]:
     """One HTTP client for all cards of a run. Proxies of the environment are not asked."""
+    # a cookie that cannot be sent back would break every later request
+    no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     async with httpx.AsyncClient(
+        cookies=no_cookies,
         trust_env=False,
         verify=False,  # noqa: S501 - plain HTTP only: loading the CA bundle would take 30 ms
         timeout=request_timeout_s,
