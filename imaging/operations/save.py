@@ -104,7 +104,8 @@ async def save(plan: SavePlan, emit: Emit) -> None:
     """
     partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
     try:
-        with open_guard() as guard, guard.file(str(partial.path), partial.descriptor):
+        watched = str(partial.path), partial.descriptor, str(partial.staged)
+        with open_guard() as guard, guard.file(*watched):
             if plan.reset:
                 sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
             async with open_aio(), open_cards(plan.settings.power) as card:
