@@ -43,10 +43,13 @@ class Guard:
             yield
 
     @contextmanager
-    def file(self, path: str, descriptor: int) -> Iterator[None]:
-        """Remove a file, if it is still the one of that descriptor, should the block not end."""
+    def file(self, path: str, descriptor: int, companion: str) -> Iterator[None]:
+        """Remove a file, if it is still the one of that descriptor, should the block not end.
+
+        ``companion`` is a file that goes with it, if there is one then.
+        """
         status = os.fstat(descriptor)
-        with self._watched("file", path, status.st_dev, status.st_ino):
+        with self._watched("file", path, status.st_dev, status.st_ino, companion):
             yield
 
     @contextmanager
@@ -168,9 +171,11 @@ def undo(kind: object, *what: object) -> None:
         case "link", str(place), str(target):
             if os.readlink(place) == target:
                 os.unlink(place)
-        case "file", str(path), device, inode:
+        case "file", str(path), device, inode, str(companion):
             status = os.lstat(path)
             if stat.S_ISREG(status.st_mode) and [status.st_dev, status.st_ino] == [device, inode]:
+                with suppress(FileNotFoundError):
+                    os.unlink(companion)
                 os.unlink(path)
         case "group", int(leader), int(started):
             if started in (-1, start_time(leader)):

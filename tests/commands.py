@@ -50,7 +50,7 @@ def processes_of(tool: str, directory: Path | str = "") -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                line = os.fsdecode((entry / "cmdline").read_bytes().replace(b"\0", b" "))
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if tool in line and str(directory) in line:

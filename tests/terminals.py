@@ -92,6 +92,9 @@ class Terminal:
 
     def read(self, patience_s: float = 0.02) -> bool:
         """Show what has been written at once, which is a frame; says whether there was any."""
+        if self._master < 0:
+            time.sleep(patience_s)
+            return False
         if not select.select([self._master], [], [], patience_s)[0]:
             return False
         data = os.read(self._master, 65536)
@@ -121,12 +124,18 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Close the terminal under the command, as a window or a connection is closed."""
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         """End what still runs, and take the terminal away."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
+        if self._master >= 0:
+            self.hang_up()
         os.close(self.slave)
 
     def assert_restored(self) -> None:

@@ -24,7 +24,7 @@ with open_guard() as guard, open(file, "w") as partial, open(lock, "w") as locke
     with (
         guard.lock(locked.fileno()),
         guard.link(link, "pxefrisbee"),
-        guard.file(file, partial.fileno()),
+        guard.file(file, partial.fileno(), file + ".json"),
         guard.group(child.pid),
     ):
         os.symlink("pxefrisbee", link)
@@ -45,6 +45,8 @@ class Watched:
         )
         assert self.process.stdout is not None
         self.child = int(self.process.stdout.readline())
+        self.companion = directory / "file.json"
+        self.companion.touch()
 
     def end(self, number: signal.Signals) -> None:
         with self.process:
@@ -74,6 +76,7 @@ def test_what_a_killed_command_leaves_is_gone_at_once(
     wait_for(watched.lock_is_free, limit_s=1)  # the last thing to happen
     assert not os.path.lexists(watched.link)
     assert not watched.file.exists()
+    assert not watched.companion.exists()
     wait_for(lambda: not is_running(watched.child), limit_s=1)
 
 
@@ -86,6 +89,7 @@ def test_what_is_somebody_elses_meanwhile_is_left_alone(watched: Watched) -> Non
     wait_for(watched.lock_is_free, limit_s=1)
     assert os.readlink(watched.link) == "something-else"
     assert watched.file.read_text() == "somebody's"
+    assert watched.companion.exists()
 
 
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:

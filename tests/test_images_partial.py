@@ -233,6 +233,18 @@ async def test_a_file_system_that_hangs_cannot_hold_us(image: Path) -> None:
     os.close(number)
 
 
+def test_a_thread_that_was_left_behind_makes_nothing_anew(image: Path) -> None:
+    with open_partial(image) as partial:
+        pass
+    partial._descriptor = os.open(image.parent, os.O_RDONLY)  # as the thread still has one
+    try:
+        with pytest.raises(InfrastructureError, match="canceled"):
+            partial.prepare(SIDECAR)
+    finally:
+        os.close(partial._descriptor)
+    assert everything(image) == {}
+
+
 def descriptors_of(path: Path) -> list[int]:
     """The descriptors of this process that are open on a file, be it removed."""
     found = []

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,8 @@ class PartialImage:
         self.published = False
         self._descriptor = descriptor
         self._busy = False
+        self._closed = False
+        self._staging = threading.Lock()  # what close has removed, no abandoned thread makes anew
 
     @property
     def descriptor(self) -> int:
@@ -63,7 +66,7 @@ class PartialImage:
         return self._descriptor
 
     @property
-    def _staged(self) -> Path:
+    def staged(self) -> Path:
         """The sidecar, until the image has its name; ours alone, as the partial file is."""
         return sidecar_path(self.path)
 
@@ -104,15 +107,22 @@ class PartialImage:
         mode = stat.S_IMODE(os.fstat(self._descriptor).st_mode)
         try:
             os.fsync(self._descriptor)
-            self._staged.unlink(missing_ok=True)  # a dead process has left it
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(self._staged, flags, mode), "wb") as stream:
+            with os.fdopen(self._stage(mode), "wb") as stream:
                 os.fchmod(stream.fileno(), mode)
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise store_failed(f"cannot write {self._staged}", error) from error
+            raise store_failed(f"cannot write {self.staged}", error) from error
+
+    def _stage(self, mode: int) -> int:
+        """A descriptor of the new file of the sidecar. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._staging:
+            if self._closed:
+                raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+            self.staged.unlink(missing_ok=True)  # a dead process has left it
+            return os.open(self.staged, flags, mode)
 
     def publish(self, *, replace: bool, alias: bool = False) -> None:
         """Make it the image, with the sidecar that was prepared: renames, and nothing else.
@@ -120,7 +130,7 @@ class PartialImage:
         An image of that name is replaced only with ``replace``, an alias only with ``alias``. When
         this raises InfrastructureError ``store-failed``, all is as it was before.
         """
-        sidecar, old = sidecar_path(self.image), self._staged.with_suffix(".old")
+        sidecar, old = sidecar_path(self.image), self.staged.with_suffix(".old")
         try:
             self._check_places(sidecar, image=replace, alias=alias)
             had_sidecar = os.path.lexists(sidecar)
@@ -133,17 +143,18 @@ class PartialImage:
             finally:
                 if had_sidecar and not self.published:
                     old.replace(sidecar)
-            self._staged.replace(sidecar)
+            self.staged.replace(sidecar)
             old.unlink(missing_ok=True)
         except OSError as error:
             raise store_failed(f"cannot make {self.image}", error) from error
 
     def close(self) -> None:
         """Remove the file, unless it was published, and free its lock."""
-        with suppress(OSError):
+        with suppress(OSError), self._staging:
+            self._closed = True
             if not self.published and self._is_ours():
                 self.path.unlink()
-                self._staged.unlink(missing_ok=True)
+                self.staged.unlink(missing_ok=True)
         if not self._busy:
             os.close(self._descriptor)
 

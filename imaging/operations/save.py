@@ -102,15 +102,16 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
     Raises InfrastructureError when this host cannot keep the image.
     """
-    partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
-    try:
-        with open_guard() as guard, guard.file(str(partial.path), partial.descriptor):
-            if plan.reset:
-                sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
-            async with open_aio(), open_cards(plan.settings.power) as card:
-                await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
-    finally:
-        partial.close()
+    with open_guard() as guard:  # before there is a file: it is started in some milliseconds
+        partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
+        try:
+            with guard.file(str(partial.path), partial.descriptor, str(partial.staged)):
+                if plan.reset:
+                    sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
+                async with open_aio(), open_cards(plan.settings.power) as card:
+                    await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
+        finally:
+            partial.close()
 
 
 class _NodeSave:
