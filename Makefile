@@ -39,7 +39,7 @@ format: $(STAMP)
 	$(BIN)/ruff format
 
 schemas: $(STAMP)
-	$(BIN)/python -m imaging.feedback.schemas docs
+	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from imaging.errors import Reason
-from imaging.feedback.history import open_history
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records.history import open_history
 from tests.commands import Commands, processes_of, wait_for
 from tests.site_directory import SiteDirectory
 

@@ -10,11 +10,11 @@ import trio
 from imaging.cli import records as module
 from imaging.cli.records import Records
 from imaging.feedback.board import Board
-from imaging.feedback.event_lines import EventLines
 from imaging.feedback.events import Event, NodeFinished, Noticed, RunStarted, StepStarted
-from imaging.feedback.history import open_history
 from imaging.feedback.log import event_line
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records.history import open_history
+from imaging.feedback.scripts.event_lines import EventLines
 from imaging.site.schema import HistorySettings, Settings, TranscriptsSettings
 
 RUN = "20260102-030405-0a1b2c"

@@ -8,8 +8,8 @@ import pytest
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import Step
-from imaging.feedback.reports import AttemptDocument
-from imaging.feedback.schemas import SCHEMAS
+from imaging.feedback.scripts.reports import AttemptDocument
+from imaging.feedback.scripts.schemas import SCHEMAS
 from tests.report_samples import DOCS, validated, validated_lines
 
 PAGE = (DOCS / "reports.md").read_text()

@@ -5,6 +5,8 @@ import re
 
 from imaging.errors import Reason
 from imaging.feedback.board import Board
+from imaging.feedback.display.gauges import bar_line
+from imaging.feedback.display.plain import PlainDisplay
 from imaging.feedback.events import (
     Event,
     NodeFinished,
@@ -16,10 +18,8 @@ from imaging.feedback.events import (
     StepFailed,
     StepStarted,
 )
-from imaging.feedback.gauges import bar_line
 from imaging.feedback.log import event_text
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
-from imaging.feedback.plain import PlainDisplay
 from imaging.feedback.results import Detail, summary_lines
 
 START = RunStarted(100.0, "run", "imaging-load", ("fit01", "fit02"), "load it on 2 nodes")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcwidth
 
-from imaging.feedback.cells import cells, clipped, fitted, visible, wrapped
+from imaging.feedback.display.cells import cells, clipped, fitted, visible, wrapped
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from subprocess import PIPE
 import pytest
 
 from imaging.errors import Reason
-from imaging.feedback import history_schema
-from imaging.feedback.history import HistoryError, NodeImage, open_history
-from imaging.feedback.history_sink import HistorySink
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records import history_schema
+from imaging.feedback.records.history import HistoryError, NodeImage, open_history
+from imaging.feedback.records.history_sink import HistorySink
 
 IMAGE = ImageFacts("fedora", "/images/fedora.ndz", 1000, "0" * 64)
 OTHER = ImageFacts("debian", "/images/debian.ndz", 2000)
@@ -233,7 +233,7 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(path: Path) -> None:
 WRITE_MANY = """
 import sys
 from pathlib import Path
-from imaging.feedback.history_sink import HistorySink
+from imaging.feedback.records.history_sink import HistorySink
 from tests.test_feedback_history import fine, report
 
 print("ready", flush=True)

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.feedback.board import Board
-from imaging.feedback.cells import cells
-from imaging.feedback.inline import InlineDisplay, frame, region_lines
+from imaging.feedback.display.cells import cells
+from imaging.feedback.display.inline import InlineDisplay, frame, region_lines
+from imaging.feedback.display.terminal import Escapes, Output
 from imaging.feedback.results import Detail
-from imaging.feedback.terminal import Escapes, Output
 from tests.runs import NOW, done, failed, run_of, story, transfer
 
 ESCAPES = Escapes(up="\x1b[A", clear_line="\x1b[K", clear_below="\x1b[J")

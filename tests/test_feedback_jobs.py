@@ -16,13 +16,13 @@ import pytest
 import trio
 
 from imaging.feedback.board import Board
-from imaging.feedback.displays import choose_display
-from imaging.feedback.full_screen import FullScreen
-from imaging.feedback.inline import InlineDisplay
-from imaging.feedback.plain import PlainDisplay
+from imaging.feedback.display.displays import choose_display
+from imaging.feedback.display.full_screen import FullScreen
+from imaging.feedback.display.inline import InlineDisplay
+from imaging.feedback.display.plain import PlainDisplay
+from imaging.feedback.display.rows import Line
+from imaging.feedback.display.terminal import Escapes, Output
 from imaging.feedback.results import Detail
-from imaging.feedback.rows import Line
-from imaging.feedback.terminal import Escapes, Output
 from tests.commands import wait_for
 from tests.runs import run_of
 from tests.terminals import Terminal, terminal
@@ -33,11 +33,11 @@ ESCAPES = Escapes(up="\x1b[A", clear_line="\x1b[K", clear_below="\x1b[J")
 RUN = """
 import os, sys, time
 import trio
-from imaging.feedback.displays import choose_display
+from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import NodeFinished, RunStarted
 from imaging.feedback.outcomes import NodeOutcome
 from imaging.feedback.results import Detail
-from imaging.feedback.rows import Line
+from imaging.feedback.display.rows import Line
 from imaging.feedback.board import Board
 
 board = Board()

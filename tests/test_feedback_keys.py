@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.feedback.keys import Key, decode
+from imaging.feedback.display.keys import Key, decode
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from imaging.feedback import live as module
 from imaging.feedback.board import Board
+from imaging.feedback.display import live as module
+from imaging.feedback.display.live import LiveDisplay
 from imaging.feedback.events import RunStarted
-from imaging.feedback.live import LiveDisplay
-from imaging.feedback.transcripts import transcript_path
+from imaging.feedback.records.transcripts import transcript_path
 
 LIMIT_S = 5.0
 

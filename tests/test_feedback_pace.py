@@ -3,6 +3,7 @@
 import pytest
 
 from imaging.errors import Reason
+from imaging.feedback.display.gauges import bar_line, overall_lines
 from imaging.feedback.events import (
     Event,
     NodeFinished,
@@ -12,9 +13,8 @@ from imaging.feedback.events import (
     StepStarted,
     TypicalKnown,
 )
-from imaging.feedback.gauges import bar_line, overall_lines
 from imaging.feedback.outcomes import NodeOutcome, Step
-from imaging.feedback.pace import Pace, seconds_left
+from imaging.feedback.records.pace import Pace, seconds_left
 from tests.runs import NOW, done, failed, run_of, transfer
 
 TYPICAL = {Step.POWER: 0.5, Step.BOOT: 12.0, Step.TRANSFER: 30.0, Step.RESTART: 1.0}

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from imaging.errors import Reason
 from imaging.feedback.board import Board
-from imaging.feedback.event_lines import EventLines
 from imaging.feedback.events import (
     ImageHashed,
     NodeFinished,
@@ -18,9 +17,10 @@ from imaging.feedback.events import (
     RunStarted,
     Said,
 )
-from imaging.feedback.junit import junit_text
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step
-from imaging.feedback.reports import failed_names, ok_names, report_lines
+from imaging.feedback.scripts.event_lines import EventLines
+from imaging.feedback.scripts.junit import junit_text
+from imaging.feedback.scripts.reports import failed_names, ok_names, report_lines
 from tests.report_samples import (
     DIGEST,
     EVENTS,

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from imaging.errors import Reason
 from imaging.feedback.board import Board
-from imaging.feedback.cells import cells
+from imaging.feedback.display.cells import cells
+from imaging.feedback.display.keys import Key
+from imaging.feedback.display.rows import Line, Look, by_attention, slowest
+from imaging.feedback.display.screen import View, pressed, screen_lines, scrolled, tail_lines
 from imaging.feedback.events import NodeFinished, NodeRetried, Noticed, Progressed, StepStarted
-from imaging.feedback.keys import Key
 from imaging.feedback.outcomes import NodeOutcome, Step
-from imaging.feedback.rows import Line, Look, by_attention, slowest
-from imaging.feedback.screen import View, pressed, screen_lines, scrolled, tail_lines
 from tests.runs import NOW, START, WIDE, done, failed, run_of, story, transfer
 
 GOLDEN = Path(__file__).parent / "screens"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from imaging.errors import ConfigurationError
-from imaging.feedback import stream
-from imaging.feedback.files import ReportFile, check_place, write_whole
-from imaging.feedback.reports import ok_names
-from imaging.feedback.stream import EventStream, open_stream, write_all
+from imaging.feedback.scripts import stream
+from imaging.feedback.scripts.files import ReportFile, check_place, write_whole
+from imaging.feedback.scripts.reports import ok_names
+from imaging.feedback.scripts.stream import EventStream, open_stream, write_all
 from tests.report_samples import EVENTS, REPORT, validated_lines
 
 

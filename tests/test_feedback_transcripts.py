@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from imaging.errors import Reason
-from imaging.feedback import transcripts as module
-from imaging.feedback.dialogue import time_text
 from imaging.feedback.events import (
     Event,
     NodeFinished,
@@ -22,7 +20,9 @@ from imaging.feedback.events import (
     StepDone,
 )
 from imaging.feedback.outcomes import NodeOutcome, Step
-from imaging.feedback.transcripts import (
+from imaging.feedback.records import transcripts as module
+from imaging.feedback.records.dialogue import time_text
+from imaging.feedback.records.transcripts import (
     Transcripts,
     open_transcripts,
     prune,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.cli.history import command
-from imaging.feedback.history import HistoryError, open_history
+from imaging.feedback.records.history import HistoryError, open_history
 
 RUN = ["r", "imaging-load", "alice", "host", 1000.0, 60.0, 0, "fedora", "/fedora.ndz", 10, "", ""]
 ATTEMPT = ["r", "fit01", 1, 0, 1, 1030.0, None, None, "", 10, '{"transfer": 20.0}']

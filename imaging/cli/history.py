@@ -13,14 +13,14 @@ from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
 from imaging.errors import ConfigurationError
-from imaging.feedback.transcripts import transcript_path
+from imaging.feedback.records.transcripts import transcript_path
 from imaging.feedback.wording import printable
 from imaging.site.settings import LoadedSettings
 from imaging.site.state import history_file
 
 if TYPE_CHECKING:
     # SQLite is imported by what is asked of it
-    from imaging.feedback.history import History, NodeImage, PastAttempt, PastRun
+    from imaging.feedback.records.history import History, NodeImage, PastAttempt, PastRun
 
 NAME = "imaging-history"
 
@@ -80,7 +80,7 @@ def command(
     question = Question(count, node, image, user, failed, run_id, as_json)
 
     def body(loaded: LoadedSettings) -> int:
-        from imaging.feedback.history import open_history
+        from imaging.feedback.records.history import open_history
 
         file = history_file(loaded.settings)
         with open_history(file, writing=False) as history:

@@ -16,7 +16,7 @@ from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
-from imaging.feedback.displays import choose_display
+from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome

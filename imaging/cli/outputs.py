@@ -7,13 +7,13 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.events import Event
-from imaging.feedback.files import ReportFile, check_place
-from imaging.feedback.junit import junit_text
 from imaging.feedback.outcomes import RunReport
-from imaging.feedback.reports import failed_names, ok_names, report_lines
 from imaging.feedback.results import Results
+from imaging.feedback.scripts.files import ReportFile, check_place
+from imaging.feedback.scripts.junit import junit_text
+from imaging.feedback.scripts.reports import failed_names, ok_names, report_lines
+from imaging.feedback.scripts.stream import EventStream, open_stream, write_all
 from imaging.feedback.sinks import Sink
-from imaging.feedback.stream import EventStream, open_stream, write_all
 
 STANDARD_OUTPUT = "-"
 STDOUT = 1  # its descriptor

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from imaging.feedback.events import Emit, Event, RunStarted, TypicalKnown
 from imaging.feedback.outcomes import ImageFacts, RunReport, Step
-from imaging.feedback.pace import Pace
-from imaging.feedback.transcripts import Transcripts, open_transcripts, prune
+from imaging.feedback.records.pace import Pace
+from imaging.feedback.records.transcripts import Transcripts, open_transcripts, prune
 from imaging.site.schema import Settings
 from imaging.site.state import history_file, transcripts_directory
 
@@ -111,7 +111,7 @@ class Records:
 
     def _look_up(self) -> dict[Step, float]:
         """How long the steps usually take, from the history; what is wrong is told later."""
-        from imaging.feedback.history import HistoryError, open_history
+        from imaging.feedback.records.history import HistoryError, open_history
 
         try:
             with open_history(history_file(self._settings), writing=False) as history:
@@ -132,7 +132,7 @@ class Records:
         if self._transcripts is not None and self._transcripts.problem is not None:
             problems.append(f"the transcripts are incomplete: {self._transcripts.problem}")
         if self._command in RECORDED:
-            from imaging.feedback.history_sink import HistorySink
+            from imaging.feedback.records.history_sink import HistorySink
 
             history = HistorySink(history_file(self._settings))
             history.finish(report)

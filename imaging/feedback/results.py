@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from imaging.feedback.cells import visible
+from imaging.feedback.display.cells import visible
 from imaging.feedback.outcomes import NodeOutcome, RunReport
-from imaging.feedback.reports import report_lines
-from imaging.feedback.transcripts import transcript_path
+from imaging.feedback.records.transcripts import transcript_path
+from imaging.feedback.scripts.reports import report_lines
 
 
 class Detail(IntEnum):

@@ -98,7 +98,7 @@ def last_failed(
 
     Raises ConfigurationError when there is nothing to try again.
     """
-    from imaging.feedback.history import HistoryError, open_history
+    from imaging.feedback.records.history import HistoryError, open_history
 
     file = history_file(settings)
     try:
@@ -178,7 +178,7 @@ def plan_save(
 def image_on(settings: Settings, node: str) -> str | None:
     """The name of the image that the history knows to be on a node; None when it does not."""
     # SQLite is for those who ask it something
-    from imaging.feedback.history import HistoryError, open_history
+    from imaging.feedback.records.history import HistoryError, open_history
 
     try:
         with open_history(history_file(settings), writing=False) as history:

@@ -6,10 +6,10 @@ A screen has exactly as many lines as the terminal has rows, and none is wider t
 from dataclasses import dataclass, replace
 
 from imaging.feedback.board import Board
-from imaging.feedback.cells import clipped, fitted, visible, wrapped
-from imaging.feedback.gauges import flowed, overall_lines
-from imaging.feedback.keys import Key
-from imaging.feedback.rows import (
+from imaging.feedback.display.cells import clipped, fitted, visible, wrapped
+from imaging.feedback.display.gauges import flowed, overall_lines
+from imaging.feedback.display.keys import Key
+from imaging.feedback.display.rows import (
     Columns,
     Line,
     Look,

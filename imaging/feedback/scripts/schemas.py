@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from imaging.feedback.event_lines import AnyLine
-from imaging.feedback.reports import ReportDocument
+from imaging.feedback.scripts.event_lines import AnyLine
+from imaging.feedback.scripts.reports import ReportDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

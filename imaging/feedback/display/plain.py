@@ -10,10 +10,10 @@ from typing import TextIO
 import trio
 
 from imaging.feedback.board import Board
+from imaging.feedback.display.milestones import Milestones, worth
+from imaging.feedback.display.terminal import LINES_LIMIT_S, Output
 from imaging.feedback.events import Event
-from imaging.feedback.milestones import Milestones, worth
 from imaging.feedback.results import Detail
-from imaging.feedback.terminal import LINES_LIMIT_S, Output
 
 CATCH_UP_S = 0.1
 

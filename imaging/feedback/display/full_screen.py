@@ -10,10 +10,10 @@ from typing import Any
 
 from blessed import Terminal
 
-from imaging.feedback.cells import cells
-from imaging.feedback.jobs import in_foreground, set_attributes, typed
-from imaging.feedback.rows import Line, Look
-from imaging.feedback.terminal import Output, size_of, wants_colour
+from imaging.feedback.display.cells import cells
+from imaging.feedback.display.jobs import in_foreground, set_attributes, typed
+from imaging.feedback.display.rows import Line, Look
+from imaging.feedback.display.terminal import Output, size_of, wants_colour
 
 FATAL_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 KEYS_AT_ONCE = 1024  # bytes

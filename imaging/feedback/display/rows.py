@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from imaging.feedback.board import Board, NodeState
-from imaging.feedback.cells import cells, fitted, visible
-from imaging.feedback.gauges import bar_text, clock_text, percent_text, rate_text
+from imaging.feedback.display.cells import cells, fitted, visible
+from imaging.feedback.display.gauges import bar_text, clock_text, percent_text, rate_text
 from imaging.feedback.outcomes import NodeOutcome, Step
 
 NAME_LIMIT = 20

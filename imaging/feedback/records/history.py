@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.errors import ImagingError
-from imaging.feedback.history_schema import check_schema, text_of, transaction
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records.history_schema import check_schema, text_of, transaction
 
 LOAD = "imaging-load"  # the one command that changes what is on a disk
 BUSY_TIMEOUT_S = 2.0

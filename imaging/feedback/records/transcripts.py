@@ -15,7 +15,6 @@ import threading
 import time
 from pathlib import Path
 
-from imaging.feedback.dialogue import Dialogue, readable, time_text
 from imaging.feedback.events import (
     Event,
     NodeFinished,
@@ -24,6 +23,7 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.log import event_line, event_text
 from imaging.feedback.outcomes import RunReport
+from imaging.feedback.records.dialogue import Dialogue, readable, time_text
 from imaging.site.schema import TranscriptsSettings
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")

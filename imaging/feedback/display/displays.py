@@ -5,10 +5,10 @@ import sys
 from typing import TextIO
 
 from imaging.feedback.board import Board
-from imaging.feedback.plain import PlainDisplay
+from imaging.feedback.display.plain import PlainDisplay
+from imaging.feedback.display.terminal import Escapes, Output
 from imaging.feedback.results import Detail
 from imaging.feedback.sinks import Display
-from imaging.feedback.terminal import Escapes, Output
 
 
 def choose_display(
@@ -25,14 +25,14 @@ def choose_display(
         stream = next((s for s in (sys.stderr, sys.stdout) if _is_terminal(s)), None)
         obstacle = "the events are written on the terminal" if shared else _obstacle(stream)
         if stream is not None and not obstacle:
-            from imaging.feedback.live import LiveDisplay
+            from imaging.feedback.display.live import LiveDisplay
 
             return LiveDisplay(board, stream, sys.stdin)
         print(f"no full screen: {obstacle}", file=sys.stderr)
     if not _is_terminal(sys.stderr):
         return PlainDisplay(board, sys.stderr, detail)
-    from imaging.feedback.inline import InlineDisplay
-    from imaging.feedback.jobs import in_foreground
+    from imaging.feedback.display.inline import InlineDisplay
+    from imaging.feedback.display.jobs import in_foreground
 
     descriptor = sys.stderr.fileno()
     output = Output(descriptor, sys.stderr.encoding)
@@ -47,7 +47,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def _obstacle(stream: TextIO | None) -> str:
     """Why a full screen cannot be had; "" when it can. A script with -c is not refused."""
-    from imaging.feedback.jobs import in_foreground
+    from imaging.feedback.display.jobs import in_foreground
 
     if stream is None:
         return "neither standard error nor standard output is a terminal"

@@ -17,13 +17,13 @@ from typing import TextIO
 import trio
 
 from imaging.feedback.board import Board
+from imaging.feedback.display.full_screen import FullScreen
+from imaging.feedback.display.jobs import watch_stops
+from imaging.feedback.display.keys import Key, decode
+from imaging.feedback.display.screen import View, pressed, screen_lines, scrolled, tail_lines
+from imaging.feedback.display.terminal import LINES_LIMIT_S, Output
 from imaging.feedback.events import Event, Noticed, Said
-from imaging.feedback.full_screen import FullScreen
-from imaging.feedback.jobs import watch_stops
-from imaging.feedback.keys import Key, decode
-from imaging.feedback.screen import View, pressed, screen_lines, scrolled, tail_lines
-from imaging.feedback.terminal import LINES_LIMIT_S, Output
-from imaging.feedback.transcripts import transcript_path
+from imaging.feedback.records.transcripts import transcript_path
 
 REDRAW_S = 0.1
 ESCAPE_DELAY_S = 0.05  # what follows an escape sooner belongs to it

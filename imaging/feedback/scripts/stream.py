@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
-from imaging.feedback.event_lines import EventLines
 from imaging.feedback.events import Event
 from imaging.feedback.outcomes import RunReport
+from imaging.feedback.scripts.event_lines import EventLines
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from contextlib import AbstractContextManager, nullcontext
 import trio
 
 from imaging.feedback.board import Board
-from imaging.feedback.cells import clipped, fitted
+from imaging.feedback.display.cells import clipped, fitted
+from imaging.feedback.display.gauges import bar_line, overall_lines
+from imaging.feedback.display.jobs import in_foreground, watch_stops
+from imaging.feedback.display.milestones import Milestones, worth
+from imaging.feedback.display.rows import Columns, node_row, slowest
+from imaging.feedback.display.terminal import Escapes, Output, size_of
 from imaging.feedback.events import Event, NodeFinished
-from imaging.feedback.gauges import bar_line, overall_lines
-from imaging.feedback.jobs import in_foreground, watch_stops
-from imaging.feedback.milestones import Milestones, worth
 from imaging.feedback.results import Detail
-from imaging.feedback.rows import Columns, node_row, slowest
-from imaging.feedback.terminal import Escapes, Output, size_of
 
 REDRAW_S = 0.1
 SLOWEST = 3  # nodes at work that have a line of their own

@@ -1,9 +1,9 @@
 """The figures of a run as short texts, and its overall progress in lines; all pure functions."""
 
 from imaging.feedback.board import Board
-from imaging.feedback.cells import cells, clipped
+from imaging.feedback.display.cells import cells, clipped
 from imaging.feedback.outcomes import Step
-from imaging.feedback.pace import seconds_left
+from imaging.feedback.records.pace import seconds_left
 
 BAR_WIDTH = 24
 KIBIBYTE = 1024

@@ -26,7 +26,7 @@ from imaging.feedback.events import (
     TypicalKnown,
 )
 from imaging.feedback.outcomes import RunReport, Step
-from imaging.feedback.reports import (
+from imaging.feedback.scripts.reports import (
     AttemptDocument,
     Count,
     ImageDocument,

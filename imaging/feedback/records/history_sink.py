@@ -5,8 +5,8 @@ import threading
 from pathlib import Path
 
 from imaging.feedback.events import Event
-from imaging.feedback.history import HistoryError, open_history
 from imaging.feedback.outcomes import RunReport
+from imaging.feedback.records.history import HistoryError, open_history
 
 log = logging.getLogger(__name__)
 

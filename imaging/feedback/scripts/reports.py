@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
-from imaging.feedback.transcripts import transcript_path
+from imaging.feedback.records.transcripts import transcript_path
 
 FORMAT_VERSION: Literal[1] = 1
 

@@ -1,7 +1,8 @@
 """The few lines that tell a run where there is nothing to draw on."""
 
 from imaging.feedback.board import Board
-from imaging.feedback.cells import visible
+from imaging.feedback.display.cells import visible
+from imaging.feedback.display.gauges import pace_text
 from imaging.feedback.events import (
     Event,
     NodeFinished,
@@ -12,7 +13,6 @@ from imaging.feedback.events import (
     Sighted,
     StepDone,
 )
-from imaging.feedback.gauges import pace_text
 from imaging.feedback.outcomes import Step
 from imaging.feedback.results import Detail, outcome_line
 
