@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imaging.cli.history import command
@@ -72,6 +72,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=60, deadline=None)
 @given(changes=CHANGES)
+@example(changes={15: ""})
 def test_any_rows_are_told_or_refused(path: Path, changes: dict[int, Any]) -> None:
     try:
         write(path, changes)

@@ -154,8 +154,9 @@ def node_table(runs: Sequence["PastRun"], results: Mapping[str, "PastAttempt"]) 
     """A line per run, with what became of one node in it."""
     rows = [["RUN", "STARTED", "COMMAND", "IMAGE", "USER", "RESULT"]]
     for run in runs:
-        row = [*_beginning(run), printable(run.user), _result(results[run.run_id])]
-        rows.append(row)
+        # a run that was recorded by half has no final attempt of its node
+        result = _result(results[run.run_id]) if run.run_id in results else "-"
+        rows.append([*_beginning(run), printable(run.user), result])
     return aligned(rows)
 
 

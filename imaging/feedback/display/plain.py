@@ -7,8 +7,6 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
-import trio
-
 from imaging.feedback.board import Board
 from imaging.feedback.display.milestones import Milestones, worth
 from imaging.feedback.display.terminal import LINES_LIMIT_S, Output
@@ -52,6 +50,8 @@ class PlainDisplay:
         """Write what a terminal has not taken at once; all else is written with its event."""
         if not isinstance(self._stream, Output):
             return
+        import trio  # commands that only read do not wait for it
+
         try:
             while True:
                 self._stream.is_ready()
