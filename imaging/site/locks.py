@@ -93,7 +93,7 @@ class LockDirectory:
             ) from error
 
     def take(self, name: str, command: str) -> Lock:
-        """Take the lock of a node, or of something else. Raises LockTakenErrorError and OSError."""
+        """Take the lock of a node, or of something else. Raises LockTakenError and OSError."""
         descriptor = self._open(name)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
