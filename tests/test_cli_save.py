@@ -348,6 +348,24 @@ def test_a_save_that_is_cut_short_sends_its_node_back(testbed: Commands, images:
     wait_for(lambda: testbed.state("fit01") == "system")
 
 
+def test_a_signal_while_the_node_is_sent_back_does_not_leave_it(
+    testbed: Commands, images: Path
+) -> None:
+    with testbed.setting(IMAGEZIP, "imagezip = sh -c 'sleep 1; exit 1'"):
+        process = testbed.start("imaging-save", "-o", "back", "1")
+        wait_for(lambda: testbed.state("fit01") == "ramdisk" and testbed.links() == [])
+        testbed.set_fault("fit01", cmc="hang*1")
+        wait_for(lambda: testbed.fault("fit01", "cmc") == "")
+        assert testbed.state("fit01") == "ramdisk"
+        process.send_signal(signal.SIGTERM)
+        stopped = time.monotonic()
+        out, _ = process.communicate(timeout=10)
+    assert time.monotonic() - stopped < 1
+    assert process.returncode == 1
+    assert "it was reset, to boot from its disk again" in out
+    wait_for(lambda: testbed.state("fit01") == "system")
+
+
 def test_where_the_image_is_is_told_before_the_last_reset(testbed: Commands, images: Path) -> None:
     done = testbed.run("imaging-save", "-o", "there", "1")
     assert f"fit01: saved as {images}/there.ndz" in done.stderr

@@ -158,13 +158,17 @@ class _NodeSave:
     async def _fetch(self) -> ImageSummary:
         """Get the image, and give it its name; whatever goes wrong, the node gets back."""
         try:
-            async with AsyncExitStack() as consoles:
-                console, inspection = await self._visit.begin(consoles)
-                return await self._save_disk(console, inspection)
+            try:
+                async with AsyncExitStack() as consoles:
+                    console, inspection = await self._visit.begin(consoles)
+                    return await self._save_disk(console, inspection)
+            except (NodeError, InfrastructureError):
+                await self._send_back()
+                raise
         except (NodeError, InfrastructureError):
-            await self._send_back()
             raise
         except BaseException:
+            # in haste, also when a cancellation has cut the unhurried way short
             with trio.move_on_after(SEND_BACK_BUDGET_S, shield=True):
                 await self._send_back()
             raise
