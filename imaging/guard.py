@@ -1,7 +1,8 @@
 """The guard: a process that cleans up after a command which could not do so itself.
 
 A command tells its guard, before it happens, what would have to be undone: nextboot links, partial
-images, the frisbee server's process group; and it gives the guard a copy of each node's lock. When
+images, the frisbee server's process group, a terminal that was taken over; and it gives the guard a
+copy of each node's lock. When
 the connection to the command ends without a farewell, as after ``kill -9``, the guard undoes what
 is left, and only then do the locks become free. It has a session of its own, so that neither a
 closed terminal nor a signal to the command's group reaches it, and ignores signals besides.
@@ -9,6 +10,7 @@ closed terminal nor a signal to the command's group reaches it, and ignores sign
 This file is run by itself, without the package: the guard is there within some 20 milliseconds.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -16,11 +18,18 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+TYPE_CHECKING = False  # the checkers know it; importing typing takes as long as all the rest
+if TYPE_CHECKING:
+    from typing import Any
+
 MESSAGE_LIMIT = 65536  # bytes
 FAREWELL_LIMIT_S = 1.0
+LOCK_PATIENCE_S = 0.3
+CHARACTERS = 6  # of the list that termios.tcgetattr gives
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 
 
@@ -43,13 +52,25 @@ class Guard:
             yield
 
     @contextmanager
-    def file(self, path: str, descriptor: int, companion: str) -> Iterator[None]:
-        """Remove a file, if it is still the one of that descriptor, should the block not end.
+    def file(self, path: str, companion: str) -> Iterator[None]:
+        """Remove a file whose writers lock it, if nobody does, should the block not end.
 
-        ``companion`` is a file that goes with it, if there is one then.
+        It need not be there yet. ``companion`` is a file that goes with it, if there is one then.
         """
-        status = os.fstat(descriptor)
-        with self._watched("file", path, status.st_dev, status.st_ino, companion):
+        with self._watched("file", path, companion):
+            yield
+
+    @contextmanager
+    def terminal(
+        self, descriptor: int, changed: "list[Any]", before: "list[Any]", goodbye: bytes
+    ) -> Iterator[None]:
+        """Give a terminal back as it was, should the block not end.
+
+        ``changed`` are the attributes (those of termios) that it has in the block; ``before`` is
+        what it gets, unless somebody has given it others. ``goodbye`` is written to it.
+        """
+        attributes = _as_numbers(changed), _as_numbers(before)
+        with self._watched("terminal", *attributes, goodbye.hex(), descriptor=descriptor):
             yield
 
     @contextmanager
@@ -138,10 +159,16 @@ def start_time(process: int) -> int:
         return -1
 
 
+def _as_numbers(attributes: "list[Any]") -> "list[Any]":
+    """What termios.tcgetattr gives, without bytes."""
+    characters = [c[0] if isinstance(c, bytes) else c for c in attributes[CHARACTERS]]
+    return [*attributes[:CHARACTERS], characters]
+
+
 def stand_guard(connection: socket.socket) -> None:
     """The guard's life: learn what to watch, until the farewell or the end of the command."""
     watched: dict[str, list[object]] = {}
-    locks: dict[str, int] = {}
+    given: dict[str, int] = {}
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_LIMIT, 1)
         if not message:
@@ -154,32 +181,63 @@ def stand_guard(connection: socket.socket) -> None:
         if verb == "watch":
             watched[key] = what
             if descriptors:
-                locks[key] = descriptors[0]
+                given[key] = descriptors[0]
         else:
             watched.pop(key, None)
-            if key in locks:
-                os.close(locks.pop(key))
-    for what in reversed(watched.values()):
+            if key in given:
+                os.close(given.pop(key))
+    for key, what in reversed(watched.items()):
         with suppress(OSError):
-            undo(*what)
+            undo(given.get(key, -1), *what)
     # only now, with the end of this process, are the locks free
 
 
-def undo(kind: object, *what: object) -> None:
+def undo(descriptor: int, kind: object, *what: object) -> None:
     """Clean up one thing, if it is still the one that was meant. Raises OSError."""
     match kind, *what:
         case "link", str(place), str(target):
             if os.readlink(place) == target:
                 os.unlink(place)
-        case "file", str(path), device, inode, str(companion):
-            status = os.lstat(path)
-            if stat.S_ISREG(status.st_mode) and [status.st_dev, status.st_ino] == [device, inode]:
-                with suppress(FileNotFoundError):
-                    os.unlink(companion)
-                os.unlink(path)
+        case "file", str(path), str(companion):
+            _remove_unlocked(path, companion)
         case "group", int(leader), int(started):
             if started in (-1, start_time(leader)):
                 os.killpg(leader, signal.SIGKILL)
+        case "terminal", list(changed), list(before), str(goodbye):
+            _give_back(descriptor, changed, before, bytes.fromhex(goodbye))
+
+
+def _remove_unlocked(path: str, companion: str) -> None:
+    """Remove a regular file that nobody writes: no link is followed, no pipe waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return
+    deadline = time.monotonic() + LOCK_PATIENCE_S  # the dying command's lock may outlive the rest
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return  # it is somebody else's by now
+        time.sleep(0.005)
+    if os.path.samestat(status, os.lstat(path)):
+        with suppress(FileNotFoundError):
+            os.unlink(companion)
+        os.unlink(path)
+
+
+def _give_back(terminal: int, changed: "list[Any]", before: "list[Any]", goodbye: bytes) -> None:
+    """Give a terminal back; a shell that has it again already knows best what it should be."""
+    import termios  # few commands take a terminal over
+
+    # opened anew: one that takes nothing holds up nobody, and the flags of ours are the shell's too
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+    with suppress(termios.error):
+        if _as_numbers(termios.tcgetattr(terminal)) == changed:
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+    os.write(os.open(f"/proc/self/fd/{terminal}", flags), goodbye)
 
 
 def main() -> None:

@@ -58,6 +58,12 @@ def processes_of(tool: str, directory: Path | str = "") -> list[int]:
     return found
 
 
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started and that are still there."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in children.split()]
+
+
 def is_running(process: int) -> bool:
     """Whether a process is there and has not ended; nobody may have asked for its status yet."""
     try:

@@ -1,15 +1,17 @@
 """The displays as people meet them: the installed command in a terminal, against the testbed."""
 
+import os
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
-from tests.commands import Commands
+from tests.commands import Commands, children_of
 from tests.terminals import Terminal, terminal
 
 pytestmark = pytest.mark.e2e
@@ -137,6 +139,38 @@ def test_a_signal_that_ends_the_process_restores_the_terminal(testbed: Commands)
         shown.process.send_signal(signal.SIGQUIT)
         assert shown.end() == -signal.SIGQUIT
         shown.assert_restored()
+
+
+def test_a_killed_command_leaves_the_terminal_as_it_was(testbed: Commands) -> None:
+    shell = ["sh", "-c", "imaging-wait -c 2; sleep 0.5; echo status $?; read line"]
+    with testbed.unreachable("fit02", "control"), running(testbed, (80, 24), *shell) as shown:
+        shown.see("connection refused")
+        assert shown.screen.is_alternate
+        assert termios.tcgetattr(shown.slave) != shown.attributes
+        assert shown.process is not None
+        (command,) = children_of(shown.process.pid)
+        os.kill(command, signal.SIGKILL)
+        shown.see("status")
+        shown.assert_restored()
+
+
+def test_the_attributes_that_a_shell_has_set_meanwhile_are_left_alone(testbed: Commands) -> None:
+    shell = ["sh", "-c", "imaging-wait -c 2; stty tostop; sleep 0.5; echo status $?; read line"]
+    with testbed.unreachable("fit02", "control"), running(testbed, (80, 24), *shell) as shown:
+        shown.see("connection refused")
+        assert shown.process is not None
+        (command,) = children_of(shown.process.pid)
+        guards = children_of(command)
+        assert guards
+        for guard in guards:
+            os.kill(guard, signal.SIGSTOP)  # until the shell has the terminal again
+        os.kill(command, signal.SIGKILL)
+        shown.wait_for(lambda _: bool(termios.tcgetattr(shown.slave)[3] & termios.TOSTOP))
+        theirs = termios.tcgetattr(shown.slave)
+        for guard in guards:
+            os.kill(guard, signal.SIGCONT)
+        shown.wait_for(lambda _: not shown.screen.is_alternate)
+        assert termios.tcgetattr(shown.slave) == theirs
 
 
 def test_a_bug_restores_the_terminal_and_is_told(testbed: Commands) -> None:

@@ -21,10 +21,11 @@ link, file, lock = sys.argv[1:]
 with open_guard() as guard, open(file, "w") as partial, open(lock, "w") as locked:
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     fcntl.flock(locked, fcntl.LOCK_EX)
+    fcntl.flock(partial, fcntl.LOCK_EX)
     with (
         guard.lock(locked.fileno()),
         guard.link(link, "pxefrisbee"),
-        guard.file(file, partial.fileno(), file + ".json"),
+        guard.file(file, file + ".json"),
         guard.group(child.pid),
     ):
         os.symlink("pxefrisbee", link)
@@ -84,12 +85,48 @@ def test_what_is_somebody_elses_meanwhile_is_left_alone(watched: Watched) -> Non
     watched.link.unlink()
     watched.link.symlink_to("something-else")
     watched.file.unlink()
-    watched.file.write_text("somebody's")
-    watched.end(signal.SIGKILL)
-    wait_for(watched.lock_is_free, limit_s=1)
+    with watched.file.open("w") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        theirs.write("somebody's")
+        theirs.flush()
+        watched.end(signal.SIGKILL)
+        wait_for(watched.lock_is_free, limit_s=1)
     assert os.readlink(watched.link) == "something-else"
     assert watched.file.read_text() == "somebody's"
     assert watched.companion.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_what_is_no_file_is_not_taken_for_one(watched: Watched, tmp_path: Path, kind: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    watched.file.unlink()
+    match kind:
+        case "link":
+            watched.file.symlink_to(precious)
+        case "pipe":
+            os.mkfifo(watched.file)
+        case _:
+            watched.file.mkdir()
+    watched.end(signal.SIGKILL)
+    wait_for(watched.lock_is_free, limit_s=1)
+    assert os.path.lexists(watched.file)
+    assert watched.companion.exists()
+    assert precious.read_text() == "kept"
+
+
+def test_a_file_is_watched_before_it_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    code = """
+import os, signal, sys
+from imaging.guard import open_guard
+with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
+    open(sys.argv[1], "w")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(file)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    wait_for(lambda: not file.exists(), limit_s=1)
 
 
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:

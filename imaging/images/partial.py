@@ -61,11 +61,6 @@ class PartialImage:
         self._staging = threading.Lock()  # what close has removed, no abandoned thread makes anew
 
     @property
-    def descriptor(self) -> int:
-        """For who must know the file later on, whatever its name is then."""
-        return self._descriptor
-
-    @property
     def staged(self) -> Path:
         """The sidecar, until the image has its name; ours alone, as the partial file is."""
         return sidecar_path(self.path)

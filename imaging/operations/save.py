@@ -22,8 +22,8 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.guard import Guard, open_guard
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, make_partial, settle
-from imaging.images.sidecar import SUFFIX, Sidecar
+from imaging.images.partial import PartialImage, make_partial, partial_path, settle
+from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
@@ -102,14 +102,14 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
     Raises InfrastructureError when this host cannot keep the image.
     """
-    with open_guard() as guard:  # before there is a file: it is started in some milliseconds
+    path = partial_path(plan.image)
+    with open_guard() as guard, guard.file(str(path), str(sidecar_path(path))):
         partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
         try:
-            with guard.file(str(partial.path), partial.descriptor, str(partial.staged)):
-                if plan.reset:
-                    sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
-                async with open_aio(), open_cards(plan.settings.power) as card:
-                    await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
+            if plan.reset:
+                sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
+            async with open_aio(), open_cards(plan.settings.power) as card:
+                await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
         finally:
             partial.close()
 

@@ -4,7 +4,7 @@ import os
 import signal
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -14,6 +14,7 @@ from imaging.feedback.display.cells import cells
 from imaging.feedback.display.jobs import in_foreground, set_attributes, typed
 from imaging.feedback.display.rows import Line, Look
 from imaging.feedback.display.terminal import Output, size_of, wants_colour
+from imaging.guard import NO_GUARD, open_guard
 
 FATAL_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 KEYS_AT_ONCE = 1024  # bytes
@@ -61,7 +62,15 @@ class FullScreen:
         self._styles = self._look_styles()
         self._attributes = termios.tcgetattr(keyboard)
         self._painted: list[Line] = []
+        self._guard = NO_GUARD
+        self._watched = ExitStack()
         self.is_entered = False
+
+    @property
+    def _goodbye(self) -> str:
+        """What gives the screen back."""
+        terminal = self._terminal
+        return f"{terminal.normal}{terminal.smam}{terminal.exit_fullscreen}{terminal.normal_cursor}"
 
     def _look_styles(self) -> dict[Look, str]:
         """The escapes of each look; without colours there are still bold and reverse."""
@@ -95,7 +104,10 @@ class FullScreen:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Restore the terminal at the end of the block, or when a signal ends the process."""
+        """Restore the terminal at the end of the block, or when a signal ends the process.
+
+        After SIGKILL a guard does it.
+        """
 
         def die(number: int, _: FrameType | None) -> None:
             self.restore()
@@ -107,9 +119,12 @@ class FullScreen:
         for number in replaced:
             signal.signal(number, die)
         try:
-            yield
+            with open_guard() as self._guard:
+                try:
+                    yield
+                finally:
+                    self.restore()
         finally:
-            self.restore()
             for number in replaced:
                 signal.signal(number, signal.SIG_DFL)
 
@@ -117,12 +132,10 @@ class FullScreen:
         """Give the terminal back as it was; sync, so that no cancellation can skip it."""
         if self.is_entered:
             self.is_entered = False
-            terminal = self._terminal
-            self._output.write(
-                f"{terminal.normal}{terminal.smam}{terminal.exit_fullscreen}{terminal.normal_cursor}"
-            )
+            self._output.write(self._goodbye)
             self._output.settle()
             set_attributes(self._keyboard, self._attributes)
+            self._watched.close()
             self.forget()
 
     def _enter(self) -> None:
@@ -130,6 +143,13 @@ class FullScreen:
         self.is_entered = True
         terminal = self._terminal
         set_attributes(self._keyboard, keyboard_mode(self._attributes))
+        with suppress(termios.error):  # it has been hung up
+            changed = termios.tcgetattr(self._keyboard)
+            goodbye = self._goodbye.encode("ascii", "replace")
+            output = self._output.descriptor
+            self._watched.enter_context(
+                self._guard.terminal(output, changed, self._attributes, goodbye)
+            )
         self._output.write(
             f"{terminal.enter_fullscreen}{terminal.hide_cursor}{terminal.rmam}{terminal.clear}"
         )
