@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imaging.guard import NO_GUARD, open_guard, start_time
-from tests.commands import is_running, processes_of, wait_for
+from tests.commands import children_of, is_running, wait_for
 
 # a command that has a guard watch a link, a file, a lock and a process group, and then hangs
 COMMAND = """
@@ -130,11 +130,7 @@ with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
 
 
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:
-    (guard,) = [
-        process
-        for process in processes_of("guard.py")
-        if f"PPid:\t{watched.process.pid}\n" in Path(f"/proc/{process}/status").read_text()
-    ]
+    (guard,) = set(children_of(watched.process.pid)) - {watched.child}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         os.kill(guard, number)
     assert os.getsid(guard) == guard
@@ -168,11 +164,7 @@ def test_an_exception_leaves_no_more_than_it_should(tmp_path: Path) -> None:
 
 def test_a_guard_that_was_killed_does_not_end_the_command(tmp_path: Path) -> None:
     with open_guard() as guard:
-        (process,) = [
-            process
-            for process in processes_of("guard.py")
-            if f"PPid:\t{os.getpid()}\n" in Path(f"/proc/{process}/status").read_text()
-        ]
+        (process,) = children_of(os.getpid())
         os.kill(process, signal.SIGKILL)
         wait_for(lambda: not is_running(process))
         with guard.link(str(tmp_path / "link"), "pxefrisbee"):

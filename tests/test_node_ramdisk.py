@@ -122,6 +122,14 @@ def test_output_is_read_however_it_is_cut(cuts: list[int]) -> None:
     assert output.last_words == "nc: a word"
 
 
+def test_a_status_is_read_after_words_without_an_end() -> None:
+    """As bash writes it: its newline first, then what netcat says meanwhile, then the rest."""
+    output = SaveOutput()
+    output.feed("\nnc: a wordpipe imagezip 0.\n\npipe netcat 1.")
+    assert output.statuses == {"imagezip": 0, "netcat": 1}
+    assert output.last_words == "nc: a word"
+
+
 @given(st.lists(st.text()))
 def test_any_output_of_the_tools_is_read(pieces: list[str]) -> None:
     output = SaveOutput()

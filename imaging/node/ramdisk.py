@@ -59,7 +59,8 @@ PIPE = ("imagezip", "netcat")
 WORDS_KEPT = 3  # lines
 LINE_LIMIT = 4096  # bytes; what is longer is cut
 
-_STATUS = re.compile(r"pipe (imagezip|netcat) ([0-9]{1,3})\.")
+# at the end of a line: a shell may write the newline before it by itself, and netcat come between
+_STATUS = re.compile(r"(.*)pipe (imagezip|netcat) ([0-9]{1,3})\.")
 _SIZE = re.compile(r"Image size: ([0-9]{1,18}) bytes")
 # possessive: otherwise the time that noise takes grows with the square of its length
 _SMALL_TALK = re.compile(
@@ -119,8 +120,9 @@ class SaveOutput:
         for line in [*lines, self._line] if _STATUS.fullmatch(self._line) else lines:
             line = line[:LINE_LIMIT]  # noqa: PLW2901
             if found := _STATUS.fullmatch(line):
-                self.statuses[found[1]] = int(found[2])
-            elif found := _SIZE.fullmatch(line):
+                self.statuses[found[2]] = int(found[3])
+                line = found[1]  # noqa: PLW2901
+            if found := _SIZE.fullmatch(line):
                 self.size = int(found[1])
             elif line.strip() and not _SMALL_TALK.match(line):
                 self._words.append(line.strip()[:200])
