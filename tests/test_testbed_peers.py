@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from imaging.testbed.peers import TABLE, is_allowed, owner_in, table_form
+from imaging.testbed.peers import TABLE, Owner, ask_kernel, is_allowed, owner_in, table_form
 from tests.commands import Commands
 
 NOBODY = 65534
@@ -25,9 +25,28 @@ def test_the_owner_of_a_real_connection() -> None:
         socket.create_connection(server.getsockname()) as client,
     ):
         own, peer = client.getpeername(), client.getsockname()
-        assert owner_in(TABLE.read_text(), peer, own) == os.geteuid()
+        inode = os.fstat(client.fileno()).st_ino
+        expected = Owner(os.geteuid(), inode)
+        assert owner_in(TABLE.read_text(), peer, own) == expected
+        assert ask_kernel(peer, own) == expected
         assert is_allowed(peer, own)
-        assert not is_allowed(("127.0.0.1", 1), own)
+        for nobody in (("127.0.0.1", 1), own):
+            assert owner_in(TABLE.read_text(), nobody, own) is None
+            assert ask_kernel(nobody, own) is None
+            assert not is_allowed(nobody, own)
+
+
+def test_who_has_gone_already_is_not_taken_for_root() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as client:
+            own, peer = client.getpeername(), client.getsockname()
+            accepted, _ = server.accept()
+        with accepted:
+            left = owner_in(TABLE.read_text(), peer, own)
+            assert left == ask_kernel(peer, own)
+            assert left is not None
+            assert left.inode == 0
+            assert not is_allowed(peer, own)
 
 
 def test_a_table_of_rubbish_names_nobody() -> None:

@@ -1,14 +1,19 @@
 """Who is at the other end of a loopback connection.
 
 Loopback is shared by all users of a machine, and the testbed's ramdisks give shells: a connection
-is served only when its peer socket belongs to the testbed's owner, or to root. The kernel tells it
-in ``/proc/net/tcp`` (proc_pid_net(5)): addresses in hexadecimal host order, and the owner's uid.
+is served only when its peer socket belongs to the testbed's owner, or to root. The kernel is asked
+for that one socket (sock_diag(7), linux/inet_diag.h); where it has no such interface, it is looked
+for in ``/proc/net/tcp`` (proc_pid_net(5)), which has all sockets of the machine.
+
+A socket that its process has closed has inode 0 and is said to be root's, whoever had it.
 """
 
 import logging
 import os
 import socket
+import struct
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -17,7 +22,23 @@ log = logging.getLogger(__name__)
 
 TABLE = Path("/proc/net/tcp")
 
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLM_F_REQUEST = 1
+NO_COOKIE = 0xFFFFFFFF
+ANSWER_LIMIT = 4096  # bytes
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
+_OWNER_OFFSET = _HEADER.size + 4 + 48 + 12  # of idiag_uid in struct inet_diag_msg
+
 Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a socket is, and its inode: 0 when no process has it open any more."""
+
+    uid: int
+    inode: int
 
 
 def table_form(address: Address) -> str:
@@ -26,20 +47,44 @@ def table_form(address: Address) -> str:
     return f"{packed:08X}:{address[1]:04X}"
 
 
-def owner_in(table: str, local: Address, remote: Address) -> int | None:
-    """The uid of the socket at ``local`` that is connected to ``remote``; None when not there."""
+def owner_in(table: str, local: Address, remote: Address) -> Owner | None:
+    """The owner of the socket at ``local`` that is connected to ``remote``; None: not there."""
     wanted = [table_form(local), table_form(remote)]
     for line in table.splitlines():
         fields = line.split()
-        if fields[1:3] == wanted and len(fields) > 7 and fields[7].isdecimal():
-            return int(fields[7])
+        if fields[1:3] == wanted and len(fields) > 9 and (fields[7] + fields[9]).isdecimal():
+            return Owner(int(fields[7]), int(fields[9]))
     return None
+
+
+def ask_kernel(local: Address, remote: Address) -> Owner | None:
+    """As ``owner_in``, of the one socket, whatever the table has. Raises OSError."""
+    ends = struct.pack(
+        ">HH4s12x4s12x", local[1], remote[1], *(socket.inet_aton(end[0]) for end in (local, remote))
+    )
+    request = (
+        struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, NO_COOKIE)
+        + ends
+        + struct.pack("=III", 0, NO_COOKIE, NO_COOKIE)
+    )
+    header = _HEADER.pack(_HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.sendto(header + request, (0, 0))
+        answer = kernel.recv(ANSWER_LIMIT)
+    _, kind, *_ = _HEADER.unpack_from(answer)
+    # when nobody is connected so, a listener at that address is an answer too
+    if kind != SOCK_DIAG_BY_FAMILY or answer[_HEADER.size + 4 :][: len(ends)] != ends:
+        return None
+    return Owner(*struct.unpack_from("=II", answer, _OWNER_OFFSET))
 
 
 def is_allowed(peer: Address, own: Address) -> bool:
     """Whether the process behind ``peer``, connected to ``own``, may be served."""
-    uid = owner_in(TABLE.read_text(), peer, own)
-    return uid is not None and uid in (0, os.geteuid())
+    try:
+        owner = ask_kernel(peer, own)
+    except OSError:
+        owner = owner_in(TABLE.read_text(), peer, own)
+    return owner is not None and owner.inode != 0 and owner.uid in (0, os.geteuid())
 
 
 def is_welcome(stream: trio.SocketStream, what: str) -> bool:
