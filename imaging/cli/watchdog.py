@@ -36,11 +36,14 @@ class Watchdog:
         """The process ends by itself."""
         with self._changed:
             self._deadline = float("inf")
+            self._thread = None
             self._changed.notify()
 
     def _watch(self) -> None:
         with self._changed:
             while (left := self._deadline - time.monotonic()) > 0:
+                if self._thread is not threading.current_thread():
+                    return
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
         words = f"{self._command}: the time is up, and something hangs: ended\n"
         poll = select.poll()
