@@ -18,6 +18,7 @@ from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Event, Noticed
 from imaging.node.power import PowerState
 from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
@@ -94,7 +95,9 @@ async def search(machine: Machine, events: list[Event], **boot: float) -> float 
             story = NodeStory("fit01", events.append)
             settings = quick_settings(port, **boot)
             ordered = await power_up(machine)
-            hunt = RamdiskSearch(story, "127.0.0.1", settings, card=machine, booted_after=ordered)
+            hunt = RamdiskSearch(
+                story, "127.0.0.1", settings, Polling(400), card=machine, booted_after=ordered
+            )
             try:
                 _, inspection = await hunt.reach(stack, settings.boot.timeout_s)
             except NodeError as error:
@@ -137,7 +140,12 @@ async def test_nothing_that_answers_is_no_telnet() -> None:
         async with open_aio(), AsyncExitStack() as stack:
             story = NodeStory("fit01", lambda _: None)
             hunt = RamdiskSearch(
-                story, "127.0.0.1", quick_settings(1), card=machine, booted_after=0.0
+                story,
+                "127.0.0.1",
+                quick_settings(1),
+                Polling(400),
+                card=machine,
+                booted_after=0.0,
             )
             with pytest.raises(NodeError, match="refused") as caught:
                 await hunt.reach(stack, 0.3)

@@ -5,7 +5,6 @@ be up because the card ignored the reset. The ramdisk's uptime must be less than
 reset; until it is, the connection is dropped and tried again.
 """
 
-import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from imaging.node.connection import connect, words
 from imaging.node.console import Console, open_console
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
+from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
@@ -58,6 +58,7 @@ class RamdiskSearch:
         story: NodeStory,
         address: str,
         settings: Settings,
+        polling: Polling,
         *,
         card: PowerCard | None,
         booted_after: float | None,
@@ -70,6 +71,7 @@ class RamdiskSearch:
         self._story = story
         self._address = address
         self._settings = settings
+        self._polling = polling
         self._card = card
         self._booted_after = booted_after
         self._sighting = Sighting()
@@ -82,7 +84,7 @@ class RamdiskSearch:
         """
         started = trio.current_time()
         escalated = False
-        with trio.move_on_after(patience_s):
+        with self._polling.searching(), trio.move_on_after(patience_s):
             while True:
                 async with AsyncExitStack() as attempt:
                     found = await self._try_once(attempt)
@@ -99,8 +101,7 @@ class RamdiskSearch:
                     self._story.notice("the reset was ignored: switching off and on again")
                     self._booted_after = started = await power_cycle(self._card)
                     self._sighting = Sighting()
-                pause = self._settings.boot.poll_s * random.uniform(0.75, 1.25)  # noqa: S311
-                await trio.sleep(pause)
+                await self._polling.pause(self._settings.boot.poll_s)
         raise self._failure(started, escalated)
 
     def _is_overdue(self) -> bool:

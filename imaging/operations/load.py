@@ -24,6 +24,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_cards
 from imaging.operations.locking import own_node, sweep_links
+from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.operations.transfer import Transfer
@@ -153,11 +154,13 @@ async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Gu
         trio.open_nursery() as services,
     ):
         services.start_soon(server.run)
+        polling = Polling(plan.settings.boot.polls_per_s)
         if not plan.sha256:
             services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
-                nodes.start_soon(_NodeLoad(plan, node, emit, server, card(node), guard).run)
+                life = _NodeLoad(plan, node, emit, server, card(node), guard, polling)
+                nodes.start_soon(life.run)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -187,7 +190,9 @@ class _NodeLoad:
         server: FrisbeeServer,
         card: PowerCard,
         guard: Guard,
+        polling: Polling,
     ) -> None:
+        self._polling = polling
         self._plan = plan
         self._node = node
         self._emit = emit
@@ -238,7 +243,9 @@ class _NodeLoad:
         story, plan, node = self._story, self._plan, self._node
         card = self._card if plan.reset else None
         async with AsyncExitStack() as consoles:
-            visit = RamdiskVisit(story, node, plan.settings, plan.nextboot, card, self._guard)
+            visit = RamdiskVisit(
+                story, node, plan.settings, plan.nextboot, card, self._guard, self._polling
+            )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
                 detail.text = self._check_disk(visit.disk_size(inspection))
@@ -260,7 +267,7 @@ class _NodeLoad:
 
         with self._story.step(Step.SSH) as detail:
             address, settings = self._node.control.ip, self._plan.settings
-            search = SshSearch(self._story, address, login, settings, restarted)
+            search = SshSearch(self._story, address, login, settings, self._polling, restarted)
             await search.reach(settings.ssh.timeout_s)
             detail.text = f"ssh up {trio.current_time() - restarted:.1f} s after the reset"
 

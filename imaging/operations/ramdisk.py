@@ -17,6 +17,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
 from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -35,6 +36,7 @@ class RamdiskVisit:
     nextboot: NextbootDirectory
     card: PowerCard | None
     guard: Guard
+    polling: Polling
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -60,6 +62,7 @@ class RamdiskVisit:
                     self.story,
                     self.node.control.ip,
                     self.settings,
+                    self.polling,
                     card=self.card,
                     booted_after=ordered,
                 )

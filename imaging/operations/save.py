@@ -30,6 +30,7 @@ from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_cards
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.locking import own_node, sweep_links
+from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
@@ -138,6 +139,7 @@ class _NodeSave:
             plan.nextboot,
             card if plan.reset else None,
             guard,
+            Polling(plan.settings.boot.polls_per_s),
         )
 
     async def run(self) -> None:

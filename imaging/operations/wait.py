@@ -5,7 +5,6 @@ was to leave answers as well, so a system may be asked for its uptime: what boot
 not accepted.
 """
 
-import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from imaging.node.remote import (
     parse_uptime,
 )
 from imaging.operations.boot import RamdiskSearch
+from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -82,21 +82,25 @@ async def wait(plan: WaitPlan, emit: Emit) -> None:
     booted_after: float | None = None
     if plan.uptime_below is not None:
         booted_after = trio.current_time() - plan.uptime_below
+    polling = Polling(plan.settings.boot.polls_per_s)
     async with open_aio(), trio.open_nursery() as nodes:
         for node in plan.nodes:
-            nodes.start_soon(_wait_for, plan, node, booted_after, emit)
+            nodes.start_soon(_wait_for, plan, node, polling, booted_after, emit)
 
 
-async def _wait_for(plan: WaitPlan, node: Node, booted_after: float | None, emit: Emit) -> None:
+async def _wait_for(
+    plan: WaitPlan, node: Node, polling: Polling, booted_after: float | None, emit: Emit
+) -> None:
     story, settings = NodeStory(node.name, emit), plan.settings
     if plan.login is not None:
         with story.step(Step.SSH):
-            search = SshSearch(story, node.control.ip, plan.login, settings, booted_after)
+            address = node.control.ip
+            search = SshSearch(story, address, plan.login, settings, polling, booted_after)
             await search.reach(FOREVER)
     else:
         with story.step(Step.TELNET):
             ramdisk = RamdiskSearch(
-                story, node.control.ip, settings, card=None, booted_after=booted_after
+                story, node.control.ip, settings, polling, card=None, booted_after=booted_after
             )
             async with AsyncExitStack() as consoles:
                 await ramdisk.reach(consoles, FOREVER)
@@ -112,6 +116,7 @@ class SshSearch:
         address: str,
         login: SshLogin,
         settings: Settings,
+        polling: Polling,
         booted_after: float | None,
     ) -> None:
         """What is accepted is a system booted after ``booted_after`` (trio's clock), if given."""
@@ -119,12 +124,13 @@ class SshSearch:
         self._address = address
         self._login = login
         self._settings = settings
+        self._polling = polling
         self._booted_after = booted_after
 
     async def reach(self, patience_s: float) -> None:
         """Return when the system is there. Raises NodeError ``no-ssh`` after ``patience_s``."""
         ssh, met = self._settings.ssh, "nothing answered"
-        with trio.move_on_after(patience_s):
+        with self._polling.searching(), trio.move_on_after(patience_s):
             while True:
                 try:
                     with trio.fail_after(ssh.attempt_timeout_s):
@@ -136,7 +142,7 @@ class SshSearch:
                 except RemoteError as error:
                     met = error.message
                 self._story.sight(met)
-                await trio.sleep(ssh.backoff_s * random.uniform(0.75, 1.25))  # noqa: S311
+                await self._polling.pause(ssh.backoff_s)
         raise NodeError(
             f"{self._story.node}: no ssh at {self._address}:{self._login.port} within "
             f"{patience_s:g} s: {met}",

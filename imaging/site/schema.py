@@ -70,6 +70,7 @@ class BootSettings(msgspec.Struct, frozen=True):
     """[boot]"""
 
     poll_s: Seconds = 0.1
+    polls_per_s: Annotated[float, Meta(ge=1, le=10_000)] = 400.0
     connect_timeout_s: Seconds = 0.5
     shell_timeout_s: Seconds = 5.0
     reset_grace_s: Seconds = 60.0
