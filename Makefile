@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format schemas clean
+.PHONY: help install demo test soak check format schemas clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
 	@echo "make test    run all tests"
+	@echo "make soak    load on 200 simulated nodes, again and again, a tenth of them faulty"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
@@ -27,6 +28,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak
 
 check: $(STAMP)
 	$(BIN)/ruff check

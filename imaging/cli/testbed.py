@@ -53,6 +53,7 @@ def command() -> None:
     help="How the ramdisk's telnet negotiates.",
 )
 @click.option("--shell", default="sh", show_default=True, help="The ramdisk's shell.")
+@click.option("--simulate", is_flag=True, help="Ramdisks without processes: for many nodes.")
 @click.option("--background", is_flag=True, help="Return when the testbed is ready.")
 @click.pass_context
 def up(
@@ -65,6 +66,7 @@ def up(
     power: str,
     telnetd: str,
     shell: str,
+    simulate: bool,
     background: bool,
 ) -> None:
     """Make a testbed in DIRECTORY and run it until it is stopped.
@@ -84,6 +86,7 @@ def up(
                 f"--power={power}",
                 f"--telnetd={telnetd}",
                 f"--shell={shell}",
+                *(["--simulate"] if simulate else []),
             )
             return 0
         import trio
@@ -97,7 +100,9 @@ def up(
             nodes=nodes,
             disk_size=disk_size * MEBIBYTE,
             powered=power == "on",
-            machines=MachineOptions(ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i")),
+            machines=MachineOptions(
+                ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i"), simulate
+            ),
         )
         layout = Layout(directory.absolute())
         make_directory(layout)

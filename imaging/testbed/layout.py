@@ -34,7 +34,7 @@ ramdisk = {ramdisk}
 
 [power]
 port = {cmc_port}
-request_timeout_s = 2
+request_timeout_s = {request_timeout}
 attempts = 2
 retry_delay_s = 0.1
 
@@ -90,6 +90,7 @@ directory = locks
 file = history.sqlite
 """
 BANDWIDTH_MIBPS = 400
+NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a card of its own
 
 PXELINUX_DEFAULT = "DEFAULT disk\nLABEL disk\n  LOCALBOOT 0\n"
 PXELINUX_RAMDISK = "DEFAULT ramdisk\nLABEL ramdisk\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img\n"
@@ -229,6 +230,7 @@ def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> N
             ssh_port=SSH_PORT,
             disk=DISK_DEVICE,
             server=server_address(network),
+            request_timeout=max(2, nodes // NODES_PER_SECOND),
             bandwidth=BANDWIDTH_MIBPS,
         )
     )

@@ -17,6 +17,7 @@ from imaging.site.inventory import Node
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import CONSOLE_PORT, RAMDISK, Layout, node_environment
 from imaging.testbed.ramdisk import Ramdisk, freeze
+from imaging.testbed.simulation import Simulation
 from imaging.testbed.ssh import SshHost
 from imaging.testbed.telnet import Flavour
 from imaging.testbed.wires import Wires
@@ -40,12 +41,16 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MachineOptions:
-    """What all machines of a testbed share; boot times are in seconds after power."""
+    """What all machines of a testbed share; boot times are in seconds after power.
+
+    The ramdisks of ``simulated`` machines have no processes.
+    """
 
     ramdisk_boot_s: float = 1.5
     system_boot_s: float = 2.0
     flavours: tuple[Flavour, ...] = (Flavour.BUSYBOX,)
     shell: tuple[str, ...] = ("/bin/sh", "-i")
+    simulated: bool = False
 
 
 class Machine:
@@ -60,6 +65,7 @@ class Machine:
         ssh: SshHost,
         faults: FaultFile,
         index: int,
+        simulation: Simulation | None = None,
     ) -> None:
         """``index`` picks the telnetd's flavour, in turn."""
         self.node = node
@@ -67,6 +73,7 @@ class Machine:
         self._options = options
         self._ssh = ssh
         self._faults = faults
+        self._simulation = simulation
         self._wires = Wires()
         self._ramdisk: Ramdisk | None = None
         self._cut = False
@@ -103,7 +110,8 @@ class Machine:
         """Lose power in such a way that nobody is told: no connection is closed."""
         self._cut, self._powered = True, False
         self._wires.cut()
-        freeze(self._layout.node(self.node.name))
+        if self._simulation is None:
+            freeze(self._layout.node(self.node.name))
         self._set_state(State.OFF)
 
     def drop_connections(self) -> None:
@@ -171,6 +179,8 @@ class Machine:
             self._flavour,
             self._faults,
             self._wires,
+            self.node.control.ip,
+            self._simulation,
         )
         await self._ramdisk.serve(self.node.control.ip, CONSOLE_PORT, self._enter(State.RAMDISK))
 

@@ -20,6 +20,7 @@ from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import Fault
 from imaging.testbed.misbehaviour import READ_SIZE, ask_for_login, flood, make_noise, say_nothing
 from imaging.testbed.peers import is_welcome
+from imaging.testbed.simulation import SimulatedShell, Simulation, converse
 from imaging.testbed.telnet import Flavour, TelnetServer
 from imaging.testbed.wires import Wires
 
@@ -41,6 +42,8 @@ class Ramdisk:
     flavour: Flavour
     faults: FaultFile
     wires: Wires
+    address: str
+    simulation: Simulation | None
     sessions: set[trio.CancelScope] = field(default_factory=set)
 
     def drop_connections(self) -> None:
@@ -61,8 +64,9 @@ class Ramdisk:
                 await connections.start(serve)
                 on_ready()
         finally:
-            # also what has left its terminal's session; synchronous, as the loss of power is
-            kill_all(lambda: node_members(self.home))
+            if self.simulation is None:
+                # also what has left its terminal's session; synchronous, as the loss of power is
+                kill_all(lambda: node_members(self.home))
 
     async def _connection(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -103,6 +107,14 @@ class Ramdisk:
                 await flood(stream)
             case "garbage":
                 await make_noise(stream)
+            case _ if self.simulation is not None:
+                telnet = TelnetServer(self.flavour)
+
+                async def show(text: bytes) -> None:
+                    await stream.send_all(telnet.send(text))
+
+                shell = SimulatedShell(self.simulation, self.name, self.address, show)
+                await converse(stream, telnet, shell)
             case _:
                 await _Session(self, stream, fault).run()
 

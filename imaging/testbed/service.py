@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, ser
 from imaging.testbed.lock import locked
 from imaging.testbed.machine import Machine, MachineOptions
 from imaging.testbed.sample_image import make_image, write_disk
+from imaging.testbed.shared_client import SharedClients
+from imaging.testbed.simulation import Simulation
 from imaging.testbed.ssh import SshHost
 
 log = logging.getLogger(__name__)
@@ -87,18 +90,29 @@ async def run_testbed(
     layout: Layout, options: TestbedOptions, on_ready: Callable[[Inventory], None]
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
+    _allow_open_files()
     with locked(layout), own_network(_preferred_network(layout)) as network:
         inventory = prepare(layout, options, network)
         async with open_aio(), trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             faults = FaultFile(layout.faults_file)
             ssh = SshHost(layout.ssh, faults)
+            simulation: Simulation | None = None
+            if options.machines.simulated:
+                clients = SharedClients(nursery, layout, options.disk_size)
+                simulation = Simulation(layout, faults, clients)
             machines: dict[str, Machine] = {}
             await nursery.start(let_accidents_happen, layout.accidents, machines)
             try:
                 for index, node in enumerate(inventory):
                     machine = Machine(
-                        node, layout, options.machines, ssh=ssh, faults=faults, index=index
+                        node,
+                        layout,
+                        options.machines,
+                        ssh=ssh,
+                        faults=faults,
+                        index=index,
+                        simulation=simulation,
                     )
                     machines[node.name] = machine
                     if options.powered:
@@ -108,6 +122,12 @@ async def run_testbed(
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
             on_ready(inventory)
+
+
+def _allow_open_files() -> None:
+    """Have as many descriptors as we may: each node has some listeners and connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:

@@ -1,0 +1,161 @@
+"""A ramdisk that only seems to have a shell: for testbeds of hundreds of nodes on one machine.
+
+It takes the lines that the product types (``imaging.node.markers``), and knows the few commands
+that a load needs; all else is not found. There is no process but one frisbee client for all nodes.
+"""
+
+import re
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from imaging.frisbee.dialect import ClientDialect, Progress
+from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.layout import Layout
+from imaging.testbed.misbehaviour import READ_SIZE
+from imaging.testbed.node_commands import DISK_DEVICE
+from imaging.testbed.shared_client import SharedClient, SharedClients
+from imaging.testbed.telnet import TelnetServer
+
+LINE_LIMIT = 65536  # bytes
+NOT_FOUND, KILLED = 127, 137
+
+_MARKED = re.compile(
+    r"printf '\\n%s%s\\n' '([^']*)' '([^']*)'; \{ (.*); \} </dev/null 2>&1; "
+    r"printf '\\n%s%s:%d@@\\n' '([^']*)' '([^']*)' \"\$\?\""
+)
+# the client's options that make a channel, and the one that does not
+_CHANNEL, _ADDRESS = ("-m", "-p"), "-i"
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedLine:
+    """A command between two markers; ``end`` lacks the status."""
+
+    begin: str
+    script: str
+    end: str
+
+
+def parse_line(line: str) -> MarkedLine | None:
+    """Read a typed line; None when it is none of the product's."""
+    found = _MARKED.fullmatch(line.strip())
+    if found is None:
+        return None
+    return MarkedLine(found[1] + found[2], found[3], found[4] + found[5])
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What the simulated nodes of a testbed share."""
+
+    layout: Layout
+    faults: FaultFile
+    clients: SharedClients
+
+
+class SimulatedShell:
+    """The shell of one connection to one node."""
+
+    def __init__(self, simulation: Simulation, node: str, address: str, send: Send) -> None:
+        """``send`` takes what the terminal shows."""
+        self._simulation = simulation
+        self._node = node
+        self._address = address
+        self._send = send
+        self._home = simulation.layout.node(node)
+
+    async def run(self, line: str) -> None:
+        """Run a typed line to its end."""
+        marked = parse_line(line)
+        if marked is None:
+            await self._send(b"sh: not found\r\n")
+            return
+        await self._send(f"\r\n{marked.begin}\r\n".encode())
+        status = await self._command(marked.script)
+        await self._send(f"\r\n{marked.end}:{status}@@\r\n".encode())
+
+    async def _command(self, script: str) -> int:
+        if script == ":":
+            return 0
+        if "/proc/uptime" in script:
+            await self._send(self._inspection().encode())
+            return 0
+        words = shlex.split(script)
+        if words and words[0] == "frisbee":
+            return await self._frisbee(words[1:])
+        await self._send(b"sh: not found\r\n")
+        return NOT_FOUND
+
+    def _inspection(self) -> str:
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        up = now - float((self._home / "powered").read_text())
+        lines = [f"uptime {up:.2f} {up:.2f}"]
+        fault = self._simulation.faults.take(self._node, "disk", "missing", "small")
+        disk = self._simulation.layout.disk(self._node)
+        if fault is not None and fault.word == "small":
+            lines.append(f"bytes {fault.argument or 0:.0f}")
+        elif fault is None and disk.is_file():
+            lines.append(f"bytes {disk.stat().st_size}")
+        return "\r\n".join(lines) + "\r\n"
+
+    async def _frisbee(self, words: list[str]) -> int:
+        options = dict(zip(words[:-1:2], words[1:-1:2], strict=True))
+        if set(options) != {*_CHANNEL, _ADDRESS} or words[-1] != DISK_DEVICE:
+            await self._send(b"frisbee: a simulated node knows -i, -m and -p only\r\n")
+            return 1
+        fault = self._simulation.faults.take(
+            self._node, "client", "missing", "fail", "stall", "killed"
+        )
+        if fault is not None and fault.word == "missing":
+            await self._send(b"sh: frisbee: not found\r\n")
+            return NOT_FOUND
+        channel = [word for option in _CHANNEL for word in (option, options[option])]
+        with self._simulation.clients.joined(self._address, channel) as client:
+            if await self._listen(client, until_midway=fault is not None):
+                if client.status == 0:
+                    client.give_disk(self._simulation.layout.disk(self._node))
+                return client.status or 0
+        if fault is not None and fault.word == "fail":
+            await self._send(b"PacketReceive(recvfrom) : Network is down\r\n")
+            return int(fault.argument or 1)
+        if fault is not None and fault.word == "stall":
+            await trio.sleep_forever()
+        return KILLED
+
+    async def _listen(self, client: SharedClient, *, until_midway: bool) -> bool:
+        """Show what the client says; False when it is midway, and that is all."""
+        place = 0
+        dialect = ClientDialect()
+        while data := await client.after(place):
+            place += len(data)
+            await self._send(data.replace(b"\n", b"\r\n"))
+            if until_midway and any(
+                isinstance(event, Progress) and event.fraction >= 0.5
+                for event in dialect.feed(data.decode("utf-8", "replace"))
+            ):
+                return False
+        return True
+
+
+async def converse(stream: trio.SocketStream, telnet: TelnetServer, shell: SimulatedShell) -> None:
+    """Speak telnet with a client until it goes; one command at a time."""
+    await stream.send_all(telnet.greeting())
+    text = b""
+    while True:
+        if telnet.ready and b"\n" in text.replace(b"\r", b"\n"):
+            line, _, text = text.replace(b"\r", b"\n").partition(b"\n")
+            await shell.run(line.decode("utf-8", "replace"))
+            continue
+        data = await stream.receive_some(READ_SIZE)
+        if not data or len(text) > LINE_LIMIT:
+            return
+        received = telnet.receive(bytes(data))
+        text += received.text
+        if received.replies:
+            await stream.send_all(received.replies)
