@@ -85,12 +85,13 @@ def condition_of(process: int) -> Condition:
 
 @contextmanager
 def simulated_testbed(
-    directory: Path, nodes: int, *, patience_s: float = 15.0
+    directory: Path, nodes: int, *, patience_s: float = 15.0, boot_s: float = 1.0
 ) -> Iterator[Commands]:
-    """A testbed of simulated nodes, whose ramdisks are waited for so long."""
+    """A testbed of simulated nodes, whose ramdisks are waited for ``patience_s`` seconds."""
     directory.mkdir(exist_ok=True)
     commands = Commands(directory, directory)
-    words = ("--simulate", "--background", "--disk-size=32", "--ramdisk-boot=1", "--os-boot=1.5")
+    boot = (f"--ramdisk-boot={boot_s}", f"--os-boot={1.5 * boot_s}")
+    words = ("--simulate", "--background", "--disk-size=32", *boot)
     done = commands.run("imaging-testbed", "up", directory, "-n", str(nodes), *words)
     assert done.returncode == 0, done.stderr
     config = directory / "imaging.conf"
