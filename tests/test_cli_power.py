@@ -62,6 +62,18 @@ def test_a_card_that_does_not_answer_fails_its_node_only(testbed: Commands) -> N
     assert second.startswith("fit02: KO (no-cmc: its CMC 127.")
 
 
+def test_quietly_only_failures_are_told(testbed: Commands) -> None:
+    done = testbed.run("imaging-status", "-q", "1-3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with testbed.unreachable("fit02", "cmc"):
+        done = testbed.run("imaging-status", "-q", "1-3")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "fit02" in done.stderr
+    assert "fit01" not in done.stderr
+    for option in ("-v", "-c"):
+        assert testbed.run("imaging-status", "-q", option, "1").returncode == 2
+
+
 def test_json(testbed: Commands) -> None:
     with testbed.unreachable("fit02", "cmc"):
         done = testbed.run("imaging-status", "--json", "1-2")

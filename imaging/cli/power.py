@@ -50,6 +50,7 @@ def _verb_command(verb: str) -> click.Command:
     @timeout_option
     @live_option
     @click.option("--force", is_flag=True, hidden=verb in READING, help=FORCE)
+    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures.")
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
     @click.pass_context
@@ -60,12 +61,16 @@ def _verb_command(verb: str) -> click.Command:
         timeout: float | None,
         live: bool,
         force: bool,
+        quiet: bool,
         verbose: bool,
         dry_run: bool,
         outputs: OutputOptions,
     ) -> None:
         from imaging.operations.power import PowerPlan, Verb, power
         from imaging.operations.preflight import plan_power
+
+        if quiet and (verbose or live):
+            raise click.UsageError(f"-q and {'-v' if verbose else '-c'} exclude each other")
 
         def prepare(site: Site) -> PowerPlan:
             nodes = SelectionWords(node_spec, use_all).nodes(site)
@@ -77,6 +82,7 @@ def _verb_command(verb: str) -> click.Command:
                 CommonOptions(
                     timeout=timeout,
                     live=live,
+                    quiet=quiet,
                     verbose=verbose,
                     dry_run=dry_run,
                     outputs=outputs,
