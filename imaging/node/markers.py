@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 STATUS_LIMIT = 255
 
+# one for all nonces: compiling a pattern takes as long as the rest of a command
+_STATUS = re.compile(rb"([0-9]{1,3})@@\n")
+
 
 @dataclass(frozen=True, slots=True)
 class CommandEnd:
@@ -42,7 +45,6 @@ class MarkedCommand:
             f"printf '\\n%s%s:%d@@\\n' '{head}' '{tail}:end' \"$?\"\n"
         ).encode()
         self._begin = f"\n{head}{tail}:begin@@\n".encode()
-        self._end = re.compile(f"\n{head}{tail}:end:([0-9]{{1,3}})@@\n".encode())
         self._end_prefix = f"\n{head}{tail}:end:".encode()
         self._pending = b"\n"
         self._begun = False
@@ -64,10 +66,13 @@ class MarkedCommand:
                 self._pending = before[-(len(self._begin) - 1) :]
                 return b"", None
             self._begun, self._pending = True, after
-        end = self._end.search(self._pending)
-        if end is not None and int(end[1]) <= STATUS_LIMIT:
-            self._over = CommandEnd(int(end[1]))
-            return self._pending[: end.start()], self._over
+        place = self._pending.find(self._end_prefix)
+        while place >= 0:
+            status = _STATUS.match(self._pending, place + len(self._end_prefix))
+            if status is not None and int(status[1]) <= STATUS_LIMIT:
+                self._over = CommandEnd(int(status[1]))
+                return self._pending[:place], self._over
+            place = self._pending.find(self._end_prefix, place + 1)
         return self._release(), None
 
     def _release(self) -> bytes:

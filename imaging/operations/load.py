@@ -22,7 +22,7 @@ from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
-from imaging.node.power.cmc import open_cards
+from imaging.node.power.cmc import open_card
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
@@ -148,19 +148,14 @@ async def load(plan: LoadPlan, emit: Emit) -> None:
 
 
 async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Guard) -> None:
-    async with (
-        open_aio(),
-        open_cards(plan.settings.power) as card,
-        trio.open_nursery() as services,
-    ):
+    async with open_aio(), trio.open_nursery() as services:
         services.start_soon(server.run)
         polling = Polling(plan.settings.boot.polls_per_s)
         if not plan.sha256:
             services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
-                life = _NodeLoad(plan, node, emit, server, card(node), guard, polling)
-                nodes.start_soon(life.run)
+                nodes.start_soon(_load_node, plan, node, emit, server, guard, polling)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -177,6 +172,18 @@ async def _hash_image(image: Image, emit: Emit) -> None:
         emit(Noticed(time.time(), None, f"the image's sha256 is not known: {error.strerror}"))
     else:
         emit(ImageHashed(time.time(), known, image.summary.size))
+
+
+async def _load_node(
+    plan: LoadPlan,
+    node: Node,
+    emit: Emit,
+    server: FrisbeeServer,
+    guard: Guard,
+    polling: Polling,
+) -> None:
+    async with open_card(node, plan.settings.power) as card:
+        await _NodeLoad(plan, node, emit, server, card, guard, polling).run()
 
 
 class _NodeLoad:

@@ -12,7 +12,7 @@ from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
-from imaging.node.power.cmc import open_cards
+from imaging.node.power.cmc import open_card
 from imaging.operations.locking import own_node
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
@@ -70,14 +70,14 @@ class PowerPlan:
 
 async def power(plan: PowerPlan, emit: Emit) -> None:
     """Carry out a plan; every node's answer is its outcome."""
-    async with open_cards(plan.settings.power) as card, trio.open_nursery() as nodes:
+    async with trio.open_nursery() as nodes:
         for node in plan.nodes:
-            nodes.start_soon(_tell, plan, card(node), NodeStory(node.name, emit))
+            nodes.start_soon(_tell, plan, node, NodeStory(node.name, emit))
 
 
-async def _tell(plan: PowerPlan, card: PowerCard, story: NodeStory) -> None:
+async def _tell(plan: PowerPlan, node: Node, story: NodeStory) -> None:
     try:
-        async with AsyncExitStack() as owned:
+        async with open_card(node, plan.settings.power) as card, AsyncExitStack() as owned:
             if plan.verb in CHANGES and not plan.force:
                 # nothing is left behind by these, so no guard is needed
                 lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)

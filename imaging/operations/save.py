@@ -27,7 +27,7 @@ from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
-from imaging.node.power.cmc import open_cards
+from imaging.node.power.cmc import open_card
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
@@ -109,8 +109,8 @@ async def save(plan: SavePlan, emit: Emit) -> None:
         try:
             if plan.reset:
                 sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
-            async with open_aio(), open_cards(plan.settings.power) as card:
-                await _NodeSave(plan, emit, card(plan.node), partial, guard).run()
+            async with open_aio(), open_card(plan.node, plan.settings.power) as card:
+                await _NodeSave(plan, emit, card, partial, guard).run()
         finally:
             partial.close()
 
