@@ -134,6 +134,34 @@ async def test_a_machine_that_cannot_be_reset_is_never_taken_for_the_ramdisk() -
     assert machine.orders == ["reset", "off", "on"]
 
 
+async def test_what_has_gone_is_no_reason_any_more() -> None:
+    """The old system takes one more connection, closes it, and is never seen again."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    sightings: list[Event] = []
+
+    async def close_once() -> None:
+        stream = await listeners[0].accept()
+        await listeners[0].aclose()
+        await stream.aclose()
+
+    with trio.fail_after(10):
+        async with open_aio(), trio.open_nursery() as nursery, AsyncExitStack() as stack:
+            nursery.start_soon(close_once)
+            hunt = RamdiskSearch(
+                NodeStory("fit01", sightings.append),
+                "127.0.0.1",
+                quick_settings(port),
+                Polling(400),
+                card=None,
+                booted_after=0.0,
+            )
+            with pytest.raises(NodeError, match="refused") as caught:
+                await hunt.reach(stack, 0.5)
+    assert caught.value.reason is Reason.NO_TELNET
+    assert any("no shell behind it" in str(event) for event in sightings)
+
+
 async def test_nothing_that_answers_is_no_telnet() -> None:
     machine = Machine(obeys_reset=True)
     with trio.fail_after(10):

@@ -152,8 +152,8 @@ class RamdiskSearch:
             with trio.fail_after(settings.boot.connect_timeout_s):
                 stream = await connect(self._address, settings.console.port)
         except (OSError, trio.TooSlowError) as error:
-            if self._sighting.reason is Reason.NO_TELNET:
-                self._sighting.what = f"telnet: {words(error)}"
+            # also after something was there: that may have been the end of what ran before
+            self._sighting = Sighting(what=f"telnet: {words(error)}")
             return None
         console = await attempt.enter_async_context(
             open_console(stream, self._story.node, on_traffic=partial(self._story.said, "telnet"))
