@@ -17,6 +17,8 @@ from imaging.testbed.faults import Fault, Faults, count_down, find, format_fault
 
 log = logging.getLogger(__name__)
 
+_Version = tuple[int, int, int] | None
+
 
 class FaultFile:
     """The faults of one testbed."""
@@ -24,7 +26,7 @@ class FaultFile:
     def __init__(self, path: Path) -> None:
         """``path`` need not exist: then there are no faults."""
         self._path = path
-        self._refused: bytes | None = None
+        self._known: tuple[_Version, Faults] | None = None
 
     def read(self) -> Faults:
         """All faults that are set. Raises ConfigurationError."""
@@ -66,15 +68,24 @@ class FaultFile:
             raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from error
 
     def _lenient(self) -> Faults:
-        content = b""
-        try:
-            content = self._content()
-            return parse_faults(content)
-        except ConfigurationError as error:
-            if content != self._refused:
-                self._refused = content
+        """The faults as they are now; they are parsed when the file is another one."""
+        version = self._version()
+        if self._known is None or self._known[0] != version:
+            try:
+                faults = parse_faults(self._content())
+            except ConfigurationError as error:
                 log.warning("ignored: %s", error)
-            return {}
+                faults = {}
+            self._known = version, faults
+        return self._known[1]
+
+    def _version(self) -> _Version:
+        """What changes with the file: who changes it replaces it."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
