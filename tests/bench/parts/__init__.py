@@ -15,6 +15,7 @@ MODULES = (
     "dataplane_loopback",
     "dataplane_network",
     "dataplane_pacing",
+    "simulation",
 )
 
 
