@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak check format schemas clean
+.PHONY: help install demo test soak check format schemas bench bench-check clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -13,6 +13,8 @@ help:
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
+	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n SIZE=MiB)"
+	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
 	@echo "make clean   remove what the others made"
 
 install: $(STAMP)
@@ -44,6 +46,14 @@ format: $(STAMP)
 
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
+
+BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(SIZE),--size $(SIZE))
+
+bench: $(STAMP)
+	$(BENCH) --write
+
+bench-check: $(STAMP)
+	$(BENCH) --check
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

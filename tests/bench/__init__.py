@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench`, or `make bench`. Nothing of it is collected by pytest."""
