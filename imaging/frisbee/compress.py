@@ -1,18 +1,25 @@
 """Write an image: sectors of a disk in, chunks out.
 
-Each chunk holds one zlib stream. How much fits is known only when it is compressed: data is fed
-as long as it fits even if it does not shrink at all, then a sync flush tells what room is left,
-and so on until the rest is not worth it.
+Threads read the disk ahead and compress it piece by piece; the pieces are put into chunks in their
+order, so the image does not depend on how many threads there are. Each chunk holds one zlib
+stream. How much fits is known only when it is compressed: the piece that does not fit is
+compressed again in two parts.
 """
 
 import os
-import zlib
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, cast
 
-from isal import isal_zlib
-
+from imaging.frisbee.deflate import (
+    STREAM_BEGIN,
+    STREAM_END_SIZE,
+    DeflatedPiece,
+    deflate_pieces,
+    joined_adler,
+    stream_end,
+)
 from imaging.frisbee.disk import is_seekable
 from imaging.frisbee.errors import DiskError, ImageError
 from imaging.frisbee.ndz import (
@@ -29,31 +36,25 @@ from imaging.frisbee.ndz import (
 
 DEFAULT_LEVEL = 4
 
-READ_SIZE = 1 << 17
-"""Bytes read at once, a multiple of the sector."""
+SPAN_SIZE = 1 << 20
+"""Bytes that a thread reads and compresses at once, a multiple of the sector."""
+
+SPANS_AHEAD = 3
+"""Spans that are read ahead for each thread: what memory is needed."""
+
+MAX_THREADS = 8
+"""More do not help: one thread puts all into chunks and writes."""
 
 FULL = 8192
 """A chunk with less room than this, in bytes, is finished."""
 
 _TOTAL_OFFSET = 12
-_ISAL_LEVELS = {1: 1, 2: 2, 3: 2, 4: 3, 5: 3}
+_GUESSES = 5
 
 
-class _Deflater(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self, mode: int = ..., /) -> bytes: ...
-
-
-def _deflater(level: int) -> _Deflater:
-    """Make the compressor for imagezip's level 0 to 9.
-
-    1 to 5 are ISA-L's levels 1, 2, 2, 3, 3, several times as fast as zlib's for images that are
-    a few percent larger; 6 to 9 are zlib's own, for who wants the smallest image; 0 stores.
-    """
-    if level in _ISAL_LEVELS:
-        return cast(_Deflater, isal_zlib.compressobj(_ISAL_LEVELS[level]))
-    return cast(_Deflater, zlib.compressobj(level))
+def default_threads() -> int:
+    """How many threads make use of this machine: one for each core that we may run on."""
+    return max(1, min(len(os.sched_getaffinity(0)), MAX_THREADS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class ImageFormat:
     """How the image is to be written.
 
     Attributes:
-        level: imagezip's, 0 to 9.
+        level: imagezip's, 0 to 9; see :func:`~imaging.frisbee.deflate.deflate_pieces`.
         version: of the format: 1, 3, or 4.
         uuid: 16 bytes, with version 4 and only there.
         short_bytes: bytes of the last sector, 0 to 511, that the source does not have.
         relocations: whether to tell that in the image.
+        leave_out_zeros: longer runs of zeros are free space instead of data.
     """
 
     level: int = DEFAULT_LEVEL
@@ -73,6 +75,7 @@ class ImageFormat:
     uuid: bytes | None = None
     short_bytes: int = 0
     relocations: bool = True
+    leave_out_zeros: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class WrittenImage:
     Attributes:
         chunks: how many, each of 1 MiB.
         input_end: byte of the source where the last data ended.
-        data_bytes: data read from the source.
+        data_bytes: data in the image.
     """
 
     chunks: int
@@ -108,6 +111,7 @@ def write_image(
     base: int = 0,
     image_format: ImageFormat | None = None,
     progress: Callable[[int], None] = _ignore_progress,
+    threads: int | None = None,
 ) -> WrittenImage:
     """Write the image of a disk.
 
@@ -119,6 +123,7 @@ def write_image(
         base: the source's sector where the image begins.
         image_format: level, version and such.
         progress: called after each chunk but the last, with the byte of the source reached.
+        threads: that read and compress; by default one for each core.
 
     Raises:
         DiskError: the source cannot be read up to the end of the last region, or the image
@@ -126,132 +131,216 @@ def write_image(
         ImageError: the regions make no image.
         BrokenPipeError: whoever read the pipe has gone.
     """
-    writer = _ImageWriter(
-        source_fd, out_fd, base * SECTOR_SIZE, image_format or ImageFormat(), progress
-    )
-    for region in _joined(regions):
-        writer.add(region)
+    chosen = image_format or ImageFormat()
+    source = _Source(source_fd, base * SECTOR_SIZE, chosen)
+    writer = _ImageWriter(out_fd, base * SECTOR_SIZE, chosen, progress)
+    for piece in _pieces(source, _batches(_joined(regions)), threads or default_threads()):
+        writer.add(piece)
     return writer.finish(end_sector)
 
 
-def _joined(regions: Iterable[Region]) -> list[Region]:
-    joined: list[Region] = []
+def _joined(regions: Iterable[Region]) -> Iterator[Region]:
+    last: Region | None = None
     for region in regions:
-        if joined and joined[-1].end == region.start:
-            joined[-1] = Region(joined[-1].start, joined[-1].count + region.count)
-        else:
-            joined.append(region)
-    return joined
+        if last is not None and last.end == region.start:
+            last = Region(last.start, last.count + region.count)
+            continue
+        if last is not None:
+            yield last
+        last = region
+    if last is not None:
+        yield last
 
 
-@dataclass(slots=True)
-class _Stream:
-    """The compressed data of one chunk."""
-
-    deflater: _Deflater
-    parts: list[bytes] = field(default_factory=list)
-    length: int = 0
-    pending: int = 0
-
-    def room(self) -> int:
-        """Bytes of data that fit for certain, in whole sectors; 0 when the chunk is full."""
-        room = self._worst_room()
-        if room < FULL and self.pending:
-            self._keep(self.deflater.flush(zlib.Z_SYNC_FLUSH))
-            self.pending = 0
-            room = self._worst_room()
-        if room < FULL:
-            return 0
-        return room // SECTOR_SIZE * SECTOR_SIZE
-
-    def add(self, data: bytes) -> None:
-        self.pending += len(data)
-        self._keep(self.deflater.compress(data))
-
-    def finish(self) -> bytes:
-        self._keep(self.deflater.flush(zlib.Z_FINISH))
-        return b"".join(self.parts)
-
-    def _worst_room(self) -> int:
-        # incompressible data grows by less than a thousandth, flushes and trailer by some bytes
-        return MAX_COMPRESSED - self.length - self.pending - (self.pending >> 8) - 1024
-
-    def _keep(self, part: bytes) -> None:
-        self.parts.append(part)
-        self.length += len(part)
+def _batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
+    """What is read and compressed at once: a part of one region, or several short ones."""
+    batch: list[Region] = []
+    room = span = SPAN_SIZE // SECTOR_SIZE
+    for start, count in regions:
+        end = start + count
+        position = start
+        while position < end:
+            length = min(room, end - position)
+            batch.append(Region(position, length))
+            position += length
+            room -= length
+            if not room:
+                yield batch
+                batch, room = [], span
+    if batch:
+        yield batch
 
 
-class _ImageWriter:
-    def __init__(
-        self,
-        source_fd: int,
-        out_fd: int,
-        base: int,
-        image_format: ImageFormat,
-        progress: Callable[[int], None],
-    ) -> None:
-        self._source = source_fd
-        self._out = out_fd
-        self._base = base
-        self._format = image_format
-        self._progress = progress
-        # room for the one relocation there can be
-        self._max_regions = WRITER_REGIONS - (2 if image_format.short_bytes else 0)
-        self._stream = _Stream(_deflater(image_format.level))
-        self._regions: list[Region] = []
-        self._chunks = 0
-        self._first = 0
-        self._data = 0
+def _pieces(
+    source: "_Source", batches: Iterator[list[Region]], threads: int
+) -> Iterator[DeflatedPiece]:
+    """Read and compress ahead in threads; give the pieces in their order."""
+    pool = ThreadPoolExecutor(threads, "imagezip")
+    ahead: deque[Future[list[DeflatedPiece]]] = deque()
+    try:
+        for batch in batches:
+            ahead.append(pool.submit(source.deflate, batch))
+            if len(ahead) >= SPANS_AHEAD * threads:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
-    def add(self, region: Region) -> None:
-        position = region.start
-        while position < region.end:
-            room = self._stream.room()
-            if not room or len(self._regions) == self._max_regions:
-                self._end_chunk(self._regions[-1].end)
-                self._progress(self._base + self._first * SECTOR_SIZE)
-                continue
-            length = min(room, READ_SIZE, (region.end - position) * SECTOR_SIZE)
-            self._stream.add(self._read(position, length))
-            self._data += length
-            position += self._cover(position, length // SECTOR_SIZE)
 
-    def finish(self, end_sector: int) -> WrittenImage:
-        if not self._regions:
-            raise ImageError("there is nothing to save")
-        short = self._format.short_bytes
-        last = self._regions[-1].end
-        relocations: tuple[Relocation, ...] = ()
-        if short and self._format.relocations and self._format.version > 1:
-            relocations = (Relocation(SHORT_SECTOR, last - 1, 0, SECTOR_SIZE - short),)
-        self._end_chunk(end_sector, relocations)
-        if self._format.version == 1:
-            self._write_totals()
-        return WrittenImage(self._chunks, self._base + last * SECTOR_SIZE, self._data)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The disk; its methods are called in several threads."""
 
-    def _cover(self, position: int, count: int) -> int:
-        if self._regions and self._regions[-1].end == position:
-            count_before = self._regions[-1].count
-            self._regions[-1] = Region(self._regions[-1].start, count_before + count)
-        else:
-            self._regions.append(Region(position, count))
-        return count
+    fd: int
+    base: int
+    format: ImageFormat
+
+    def deflate(self, batch: list[Region]) -> list[DeflatedPiece]:
+        return [
+            piece
+            for region in batch
+            for piece in deflate_pieces(
+                self._read(region.start, region.count * SECTOR_SIZE),
+                region.start,
+                self.format.level,
+                leave_out_zeros=self.format.leave_out_zeros,
+            )
+        ]
 
     def _read(self, sector: int, length: int) -> bytes:
-        offset = self._base + sector * SECTOR_SIZE
+        offset = self.base + sector * SECTOR_SIZE
         data = b""
         while len(data) < length:
             try:
-                part = os.pread(self._source, length - len(data), offset + len(data))
+                part = os.pread(self.fd, length - len(data), offset + len(data))
             except OSError as error:
                 raise DiskError(f"reading input file: {error.strerror}") from error
             if not part:
                 break
             data = data + part if data else part
         missing = length - len(data)
-        if missing and missing != self._format.short_bytes:
+        if missing and missing != self.format.short_bytes:
             raise DiskError(f"reading input file: it ends at byte {offset + len(data)}, too early")
-        return data + bytes(missing)
+        return data + bytes(missing) if missing else data
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The zlib stream of one chunk."""
+
+    parts: list[bytes] = field(default_factory=lambda: [STREAM_BEGIN])
+    length: int = len(STREAM_BEGIN)
+    data_bytes: int = 0
+    adler: int = 1
+
+    @property
+    def room(self) -> int:
+        """Bytes of compressed data that fit."""
+        return MAX_COMPRESSED - self.length - STREAM_END_SIZE
+
+    def add(self, piece: DeflatedPiece) -> None:
+        self.parts.append(piece.deflated)
+        self.length += len(piece.deflated)
+        self.data_bytes += len(piece.data)
+        self.adler = joined_adler(self.adler, piece.adler, len(piece.data))
+
+    def finish(self) -> bytes:
+        return b"".join([*self.parts, stream_end(self.adler)])
+
+
+class _ImageWriter:
+    """Puts pieces into chunks, and writes these."""
+
+    def __init__(
+        self,
+        out_fd: int,
+        base: int,
+        image_format: ImageFormat,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._out = out_fd
+        self._base = base
+        self._format = image_format
+        self._progress = progress
+        # room for the one relocation there can be
+        self._max_regions = WRITER_REGIONS - (2 if image_format.short_bytes else 0)
+        self._stream = _Stream()
+        self._regions: list[Region] = []
+        self._chunks = 0
+        self._first = 0
+        self._data = 0
+
+    def add(self, piece: DeflatedPiece) -> None:
+        """Put a piece into the chunk, or what fits of it, and the rest into the next one."""
+        if self._is_full(piece):
+            self._next_chunk()
+        if piece.history > self._stream.data_bytes:
+            piece = piece.tail(0, self._format.level)
+        if len(piece.deflated) > self._stream.room:
+            sectors = self._fill_up(piece)
+            self._next_chunk()
+            piece = piece.tail(sectors, self._format.level)
+        self._keep(piece)
+
+    def finish(self, end_sector: int) -> WrittenImage:
+        """Write the last chunk."""
+        if not self._regions:
+            raise ImageError("there is nothing to save")
+        short = self._format.short_bytes
+        last = self._regions[-1].end
+        relocations: tuple[Relocation, ...] = ()
+        if short and self._format.relocations and self._format.version > 1 and last == end_sector:
+            relocations = (Relocation(SHORT_SECTOR, last - 1, 0, SECTOR_SIZE - short),)
+        self._end_chunk(end_sector, relocations)
+        if self._format.version == 1:
+            self._write_totals()
+        return WrittenImage(self._chunks, self._base + last * SECTOR_SIZE, self._data)
+
+    def _is_full(self, piece: DeflatedPiece) -> bool:
+        if self._stream.room < FULL:
+            return True
+        continues = bool(self._regions) and self._regions[-1].end == piece.sector
+        return len(self._regions) == self._max_regions and not continues
+
+    def _fill_up(self, piece: DeflatedPiece) -> int:
+        """Put as much of a piece into the chunk as is worth it, and say how many sectors."""
+        best: DeflatedPiece | None = None
+        # beginnings of so many sectors are so long: one that fits, and one that does not
+        fits, fits_size = 0, 0
+        exceeds, exceeds_size = piece.sectors, len(piece.deflated)
+        wanted = self._stream.room - FULL // 2
+        for _ in range(_GUESSES):
+            slope = (exceeds - fits) / (exceeds_size - fits_size)
+            guess = fits + int((wanted - fits_size) * slope)
+            if not fits < guess < exceeds:
+                break
+            head = piece.head(guess, self._format.level)
+            size = len(head.deflated)
+            if size > self._stream.room:
+                exceeds, exceeds_size = guess, size
+                continue
+            best = head
+            fits, fits_size = guess, size
+            if self._stream.room - size < FULL:
+                break
+        if best is None:
+            return 0
+        self._keep(best)
+        return best.sectors
+
+    def _keep(self, piece: DeflatedPiece) -> None:
+        self._stream.add(piece)
+        self._data += len(piece.data)
+        if self._regions and self._regions[-1].end == piece.sector:
+            start, count = self._regions[-1]
+            self._regions[-1] = Region(start, count + piece.sectors)
+        else:
+            self._regions.append(Region(piece.sector, piece.sectors))
+
+    def _next_chunk(self) -> None:
+        self._end_chunk(self._regions[-1].end)
+        self._progress(self._base + self._first * SECTOR_SIZE)
 
     def _end_chunk(self, last: int, relocations: tuple[Relocation, ...] = ()) -> None:
         data = self._stream.finish()
@@ -272,7 +361,7 @@ class _ImageWriter:
         self._chunks += 1
         self._first = last
         self._regions = []
-        self._stream = _Stream(_deflater(self._format.level))
+        self._stream = _Stream()
 
     def _write(self, chunk: bytes) -> None:
         view = memoryview(chunk)
