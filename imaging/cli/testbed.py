@@ -53,6 +53,9 @@ def command() -> None:
     help="How the ramdisk's telnet negotiates.",
 )
 @click.option("--shell", default="sh", show_default=True, help="The ramdisk's shell.")
+@click.option(
+    "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."
+)
 @click.option("--background", is_flag=True, help="Return when the testbed is ready.")
 @click.pass_context
 def up(
@@ -65,6 +68,7 @@ def up(
     power: str,
     telnetd: str,
     shell: str,
+    leases: bool,
     background: bool,
 ) -> None:
     """Make a testbed in DIRECTORY and run it until it is stopped.
@@ -84,6 +88,7 @@ def up(
                 f"--power={power}",
                 f"--telnetd={telnetd}",
                 f"--shell={shell}",
+                *(["--leases"] if leases else []),
             )
             return 0
         import trio
@@ -97,6 +102,7 @@ def up(
             nodes=nodes,
             disk_size=disk_size * MEBIBYTE,
             powered=power == "on",
+            leases=leases,
             machines=MachineOptions(ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i")),
         )
         layout = Layout(directory.absolute())

@@ -7,11 +7,18 @@
             held = await leases.current(time.time())
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import trio
+
+from imaging.errors import ConfigurationError
 from imaging.leases.backend import Credentials, LeaseBackend
+from imaging.leases.lease import LeaseServiceError
 from imaging.site.schema import LeasesSettings
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -34,3 +41,25 @@ async def open_leases(
 
             async with open_r2labapi(settings, credentials) as backend:
                 yield backend
+
+
+async def ask_leases(
+    settings: LeasesSettings,
+    question: Callable[[LeaseBackend], Awaitable[T]],
+    credentials: Credentials | None = None,
+) -> T:
+    """One question, within the time of the settings.
+
+    Raises LeaseServiceError, and ConfigurationError where there are no leases.
+    """
+    try:
+        with trio.fail_after(settings.timeout_s):
+            async with open_leases(settings, credentials) as leases:
+                if leases is None:
+                    raise ConfigurationError("this site has no leases: [leases] backend is none")
+                return await question(leases)
+    except trio.TooSlowError:
+        place = settings.url if settings.backend == "r2labapi" else settings.file
+        raise LeaseServiceError(
+            f"the leases in {place} do not answer within {settings.timeout_s:g} s"
+        ) from None

@@ -19,6 +19,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Secret = Annotated[str, Meta(extra={"secret": True})]  # used, but never shown
+MASK = "********"  # what is shown of a secret
 
 
 def is_secret(kind: object) -> bool:
@@ -236,6 +237,11 @@ class LeasesSettings(msgspec.Struct, frozen=True):
         _check_url("url", self.url)
         if not re.fullmatch("[!-~]*", self.token):
             raise ValueError("token: holds blanks, or what is not ASCII")
+
+    def __repr__(self) -> str:
+        """Without the token: tracebacks and logs show such texts."""
+        masked = msgspec.structs.replace(self, token=MASK) if self.token else self
+        return super(LeasesSettings, masked).__repr__()
 
     @property
     def privileged_logins(self) -> frozenset[str]:

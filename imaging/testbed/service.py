@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,7 +18,17 @@ from imaging.site.inventory import Inventory, Node
 from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
-from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, server_address
+from imaging.testbed.layout import (
+    CMC_PORT,
+    LEASES_PORT,
+    Layout,
+    lease_url,
+    make_files,
+    network_of,
+    server_address,
+)
+from imaging.testbed.lease_book import LeaseBook
+from imaging.testbed.lease_service import LeaseService
 from imaging.testbed.lock import locked
 from imaging.testbed.machine import Machine, MachineOptions
 from imaging.testbed.sample_image import make_image, write_disk
@@ -34,13 +45,14 @@ SAMPLE_SEED = 2015
 
 @dataclass(frozen=True, slots=True)
 class TestbedOptions:
-    """How a testbed is made; sizes in bytes."""
+    """How a testbed is made; sizes in bytes. ``leases`` is whether it has a lease service."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     nodes: int = 8
     disk_size: int = DISK_SIZE
     powered: bool = True
+    leases: bool = False
     machines: MachineOptions = field(default_factory=MachineOptions)
 
 
@@ -69,9 +81,17 @@ def _preferred_network(layout: Layout) -> int | None:
     return network_of(layout.inventory()) if layout.inventory_file.exists() else None
 
 
-def prepare(layout: Layout, options: TestbedOptions, network: int) -> Inventory:
+def prepare(
+    layout: Layout, options: TestbedOptions, network: int, lease_token: str | None
+) -> Inventory:
     """Make the files and the sample image. Raises ImagingError."""
-    make_files(layout, nodes=options.nodes, network=network, disk_size=options.disk_size)
+    make_files(
+        layout,
+        nodes=options.nodes,
+        network=network,
+        disk_size=options.disk_size,
+        lease_token=lease_token,
+    )
     sample = layout.images / "sample.ndz"
     if not sample.exists():
         disk = layout.directory / ".sample-disk"
@@ -88,7 +108,8 @@ async def run_testbed(
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
     with locked(layout), own_network(_preferred_network(layout)) as network:
-        inventory = prepare(layout, options, network)
+        lease_token = secrets.token_urlsafe(32) if options.leases else None
+        inventory = prepare(layout, options, network, lease_token)
         async with open_aio(), trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             faults = FaultFile(layout.faults_file)
@@ -107,7 +128,21 @@ async def run_testbed(
                     nursery.start_soon(machine.run)
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
+            if lease_token is not None:
+                await _open_leases(nursery, layout, faults, network, lease_token)
             on_ready(inventory)
+
+
+async def _open_leases(
+    nursery: trio.Nursery, layout: Layout, faults: FaultFile, network: int, token: str
+) -> None:
+    try:
+        book = LeaseBook(layout.leases_file)
+        listeners = await trio.open_tcp_listeners(LEASES_PORT, host=server_address(network))
+    except (OSError, ValueError, TypeError) as error:
+        raise ImagingError(f"cannot serve {layout.leases_file}: {error}") from error
+    service = LeaseService(book, faults, lease_url(network), token)
+    await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 
 
 async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:
