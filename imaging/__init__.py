@@ -6,10 +6,11 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
     5  operations   the life of a run, and of one node in it
     4  node         the faces of one node: nextboot, power, console
        images       the image library        multicast   the frisbee server process
+       leases       who may act now
     3  feedback     events, outcomes, board, displays, reports, log, transcripts, history
     2  site         settings, inventory, selection: known before anything happens
     1  frisbee      the data plane, usable alone       _aio   the asyncio loop
-       guard        the process that cleans up after a killed command
+       guard        the process that cleans up after a killed command   database   SQLite files
     0  errors
        testbed      the virtual testbed: uses site and frisbee, never operations
 """

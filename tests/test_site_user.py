@@ -5,7 +5,7 @@ import pwd
 import subprocess
 import sys
 
-from imaging.site.user import login_name
+from imaging.site.user import acting_login, login_name
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -22,9 +22,23 @@ def test_who_called_sudo() -> None:
     assert login_name({"SUDO_USER": "alice"}, 54321) == "54321"
 
 
+def test_whose_rights_count() -> None:
+    sudo = {"SUDO_USER": "alice"}
+    assert acting_login({"root"}, sudo, 0) == "root"
+    assert acting_login({"admin"}, sudo, 0) == "alice"
+    assert acting_login(set(), sudo, 0) == "alice"
+    assert acting_login(set(), {}, 0) == "root"
+    # not root: neither the variable nor the list makes anybody of him that he is not
+    assert acting_login({"root", "alice"}, sudo, 54321) == "54321"
+
+
 def test_without_a_terminal() -> None:
     told = subprocess.run(
-        [sys.executable, "-c", "from imaging.site.user import login_name; print(login_name())"],
+        [
+            sys.executable,
+            "-c",
+            "from imaging.site.user import acting_login, login_name; print(login_name())",
+        ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -54,6 +54,9 @@ def command() -> None:
 )
 @click.option("--shell", default="sh", show_default=True, help="The ramdisk's shell.")
 @click.option("--simulate", is_flag=True, help="Ramdisks without processes: for many nodes.")
+@click.option(
+    "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."
+)
 @click.option("--background", is_flag=True, help="Return when the testbed is ready.")
 @click.pass_context
 def up(
@@ -67,6 +70,7 @@ def up(
     telnetd: str,
     shell: str,
     simulate: bool,
+    leases: bool,
     background: bool,
 ) -> None:
     """Make a testbed in DIRECTORY and run it until it is stopped.
@@ -87,6 +91,7 @@ def up(
                 f"--telnetd={telnetd}",
                 f"--shell={shell}",
                 *(["--simulate"] if simulate else []),
+                *(["--leases"] if leases else []),
             )
             return 0
         import trio
@@ -103,6 +108,7 @@ def up(
             machines=MachineOptions(
                 ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i"), simulate
             ),
+            leases=leases,
         )
         layout = Layout(directory.absolute())
         make_directory(layout)

@@ -13,6 +13,8 @@ from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import (
     KINDS,
     SERVERS,
+    SITE,
+    SITE_KINDS,
     Fault,
     Faults,
     format_what,
@@ -54,6 +56,7 @@ def command(
     Examples:
       imaging-testbed fault fit03 cmc=hang
       imaging-testbed fault 4-6 'cmc=ignore-reset*2' telnet=silent
+      imaging-testbed fault leases=down
       imaging-testbed fault -C /tmp/testbed --list
       imaging-testbed fault --clear fit03
     """
@@ -63,8 +66,11 @@ def command(
         raise click.UsageError("give either NODE_SPEC KIND=FAULT, or --clear, --list or --kinds")
     if (as_list or kinds) and specs:
         raise click.UsageError("--list and --kinds take no nodes")
-    if settings and not specs:
-        raise click.UsageError(f"which nodes have {settings[0]}?")
+    of_nodes = [word for word in settings if word.partition("=")[0] not in SITE_KINDS]
+    if of_nodes and not specs:
+        raise click.UsageError(f"which nodes have {of_nodes[0]}?")
+    if specs and settings and not of_nodes:
+        raise click.UsageError(f"{settings[0]} is of the whole testbed: give no nodes")
 
     def body() -> int:
         if kinds:
@@ -97,8 +103,8 @@ def _parse_setting(word: str) -> tuple[str, tuple[Fault, ...]]:
 
 
 def _with_all(faults: Faults, nodes: list[str], chosen: dict[str, tuple[Fault, ...]]) -> Faults:
-    for node in nodes:
-        for kind, what in chosen.items():
+    for kind, what in chosen.items():
+        for node in [SITE] if kind in SITE_KINDS else nodes:
             faults = with_kind(faults, node, kind, what)
     return faults
 

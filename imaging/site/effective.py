@@ -9,8 +9,7 @@ from typing import get_type_hints
 import msgspec
 
 from imaging.errors import ConfigurationError
-from imaging.site.schema import is_secret
-from imaging.site.settings import MASK
+from imaging.site.schema import MASK, is_secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,12 @@ _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 _KINDS = ("cmc", "control", "data")
 
 
+def number_of(name: str) -> int | None:
+    """The number that ends a name, if any: 4 for fit04."""
+    found = _NUMBERED.fullmatch(name)
+    return int(found[2]) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface; the MAC is in lower case with colons."""
@@ -50,8 +56,7 @@ class Node:
     @property
     def number(self) -> int | None:
         """The number that ends the name, if any: 4 for fit04."""
-        found = _NUMBERED.fullmatch(self.name)
-        return int(found[2]) if found else None
+        return number_of(self.name)
 
     @property
     def prefix(self) -> str:

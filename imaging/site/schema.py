@@ -7,6 +7,7 @@ says what each key means; a test holds the two together.
 import ipaddress
 import re
 import shlex
+import urllib.parse
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -18,6 +19,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Attempts = Annotated[int, Meta(ge=1, le=100)]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Secret = Annotated[str, Meta(extra={"secret": True})]  # used, but never shown
+MASK = "********"  # what is shown of a secret
 
 
 def is_secret(kind: object) -> bool:
@@ -215,6 +217,52 @@ class HistorySettings(msgspec.Struct, frozen=True):
     file: Path | None = None
 
 
+class LeasesSettings(msgspec.Struct, frozen=True):
+    """[leases]"""
+
+    backend: Literal["none", "local", "r2labapi"] = "none"
+    privileged: str = "root"
+    when_unreachable: Literal["refuse", "allow"] = "refuse"
+    timeout_s: Seconds = 10.0
+    file: Path = Path("/var/lib/imaging/leases/leases.sqlite")
+    url: str = "https://r2labapi.inria.fr"
+    resource: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] = "r2lab"
+    token: Secret = ""
+    ca_file: Path | None = None
+    request_timeout_s: Seconds = 3.0
+    attempts: Attempts = 3
+    retry_delay_s: Seconds = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address of a service, and a token that no header can hold."""
+        _check_url("url", self.url)
+        if not re.fullmatch("[!-~]*", self.token):
+            raise ValueError("token: holds blanks, or what is not ASCII")
+
+    def __repr__(self) -> str:
+        """Without the token: tracebacks and logs show such texts."""
+        masked = msgspec.structs.replace(self, token=MASK) if self.token else self
+        return super(LeasesSettings, masked).__repr__()
+
+    @property
+    def privileged_logins(self) -> frozenset[str]:
+        """The logins that need no lease."""
+        return frozenset(self.privileged.replace(",", " ").split())
+
+
+def _check_url(key: str, text: str) -> None:
+    """Raise ValueError; the text may hold a password then, and is not told."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_fine = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_fine = False
+    if not is_fine or parts.scheme not in ("http", "https") or not re.fullmatch("[!-~]+", text):
+        raise ValueError(f"{key}: is not of the form https://HOST[:PORT][/PATH]")
+    if parts.username is not None or parts.password is not None or "?" in text or "#" in text:
+        raise ValueError(f"{key}: must have neither login nor query; see token")
+
+
 class Settings(msgspec.Struct, frozen=True):
     """All settings, a member per section."""
 
@@ -234,3 +282,4 @@ class Settings(msgspec.Struct, frozen=True):
     log: LogSettings = LogSettings()
     transcripts: TranscriptsSettings = TranscriptsSettings()
     history: HistorySettings = HistorySettings()
+    leases: LeasesSettings = LeasesSettings()

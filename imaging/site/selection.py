@@ -6,11 +6,11 @@ step. ``~`` removes what came before it. The order of arguments matters in nothi
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from imaging.errors import ConfigurationError
-from imaging.site.inventory import Inventory, Node
+from imaging.site.inventory import Inventory, Node, number_of
 
 _PREFIXED = re.compile(r"(.*?)([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -210,25 +210,32 @@ def format_selection(nodes: Sequence[Node]) -> str:
 
     Reading the result gives the same nodes again.
     """
-    ordered = sorted(nodes, key=lambda n: (n.number is None, n.number or 0, n.name))
-    runs: list[list[Node]] = []
-    for node in ordered:
-        if runs and _follows(runs[-1][-1], node):
-            runs[-1].append(node)
+    return format_names([node.name for node in nodes])
+
+
+def format_names(names: Iterable[str]) -> str:
+    """The same for the names of nodes, whatever knows them."""
+    numbered = [(number_of(name), name) for name in names]
+    ordered = sorted(numbered, key=lambda pair: (pair[0] is None, pair[0] or 0, pair[1]))
+    runs: list[list[tuple[int | None, str]]] = []
+    for pair in ordered:
+        if runs and _follows(runs[-1][-1], pair):
+            runs[-1].append(pair)
         else:
-            runs.append([node])
+            runs.append([pair])
     pieces = []
     for run in runs:
         if len(run) > 2:
-            pieces.append(f"{run[0].name}-{run[-1].name}")
+            pieces.append(f"{run[0][1]}-{run[-1][1]}")
         else:
-            pieces.extend(node.name for node in run)
+            pieces.extend(name for _, name in run)
     return " ".join(pieces)
 
 
-def _follows(left: Node, right: Node) -> bool:
-    if left.number is None or right.number is None or right.number != left.number + 1:
+def _follows(left: tuple[int | None, str], right: tuple[int | None, str]) -> bool:
+    (before, first), (number, second) = left, right
+    if before is None or number is None or number != before + 1:
         return False
-    if "-" in left.name + right.name:
+    if "-" in first + second:
         return False  # would not read as a range
-    return left.name.rstrip("0123456789") == right.name.rstrip("0123456789")
+    return first.rstrip("0123456789") == second.rstrip("0123456789")

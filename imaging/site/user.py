@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 
 def login_name(environment: Mapping[str, str] | None = None, user_id: int | None = None) -> str:
@@ -15,6 +15,23 @@ def login_name(environment: Mapping[str, str] | None = None, user_id: int | None
     behind_sudo = environment.get("SUDO_USER", "")
     if user_id == 0 and behind_sudo:
         return behind_sudo
+    return _name(user_id)
+
+
+def acting_login(
+    privileged: Collection[str],
+    environment: Mapping[str, str] | None = None,
+    user_id: int | None = None,
+) -> str:
+    """The login whose rights count: the effective user's when it is one of the ``privileged``.
+
+    Else as ``login_name``: a root who has no rights of his own has those of who called sudo.
+    """
+    name = _name(os.geteuid() if user_id is None else user_id)
+    return name if name in privileged else login_name(environment, user_id)
+
+
+def _name(user_id: int) -> str:
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:

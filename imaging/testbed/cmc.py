@@ -7,6 +7,7 @@ import trio
 
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import Fault
+from imaging.testbed.http_exchange import encoded_answer, receive_request
 from imaging.testbed.machine import Machine
 from imaging.testbed.misbehaviour import READ_SIZE, drip, noise, reset_at_close, say_nothing
 from imaging.testbed.peers import is_welcome
@@ -36,7 +37,7 @@ class CmcServer:
                 connection = h11.Connection(h11.SERVER)
                 request = None
                 with trio.move_on_after(PATIENCE_S):
-                    request = await _receive(stream, connection)
+                    request = await receive_request(stream, connection)
                 if request is not None:
                     await self._answer(stream, connection, request)
             except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
@@ -68,7 +69,13 @@ class CmcServer:
             status, text = 500, "internal server error"
         elif request.method == b"GET":
             status, text = self._act(path)
-        answer = _encode(connection, status, text, with_body=request.method != b"HEAD")
+        answer = encoded_answer(
+            connection,
+            status,
+            f"{text}\n".encode(),
+            [("Content-Type", "text/plain")],
+            with_body=request.method != b"HEAD",
+        )
         if fault is not None and fault.word == "late":
             await trio.sleep(fault.argument or 0)
         if word == "slow-drip":
@@ -98,27 +105,3 @@ class CmcServer:
             case _:
                 return 404, "not found"
         return 200, "ok"
-
-
-async def _receive(stream: trio.SocketStream, connection: h11.Connection) -> h11.Request | None:
-    """The request, or None when the client goes away before it is whole."""
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some(READ_SIZE))
-        else:
-            return event if isinstance(event, h11.Request) else None
-
-
-def _encode(connection: h11.Connection, status: int, text: str, *, with_body: bool) -> bytes:
-    """One whole answer."""
-    body = f"{text}\n".encode()
-    headers = [
-        ("Content-Type", "text/plain"),
-        ("Content-Length", str(len(body))),
-        ("Connection", "close"),
-    ]
-    replies = [h11.Response(status_code=status, headers=headers), h11.EndOfMessage()]
-    if with_body:
-        replies.insert(1, h11.Data(data=body))
-    return b"".join(connection.send(reply) or b"" for reply in replies)

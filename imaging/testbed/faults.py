@@ -110,8 +110,26 @@ KINDS: Mapping[str, Mapping[str, tuple[str, Argument | None]]] = {
         "corrupted": ("some bytes of the image are flipped, the status is 0", None),
         "silent": ("nothing is sent, and it does not end", None),
     },
+    "leases": {
+        "down": ("the connection is reset as soon as it is made", None),
+        "hang": ("the request is taken and never answered", None),
+        "slow": ("the answer comes seconds later", _SECONDS),
+        "http-500": ("the request is not obeyed, the answer is HTTP 500", None),
+        "garbage": ("binary noise instead of HTTP", None),
+        "no-json": ("a page of a proxy instead of JSON", None),
+        "flood": ("an answer that never ends", None),
+        "redirect": ("the answer is a redirect to another service", None),
+        "expired-token": ("every token has expired; a login gives a new one", None),
+        "wrong-types": ("the leases have texts for numbers", None),
+        "no-zone": ("the times of the leases have no zone", None),
+        "pages": ("the leases come in pages of so many", Argument("LEASES", 1, 1000)),
+    },
 }
 """What can go wrong, by kind and word: what it means, and its argument."""
+
+SITE_KINDS = ("leases",)
+SITE = "testbed"
+"""These kinds are not of a node, but of the whole testbed, whose name stands for a node's."""
 
 SERVERS: Mapping[str, str] = {
     "frisbeed-refuses-port": "every port is taken: exit status 98",

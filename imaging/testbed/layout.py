@@ -15,6 +15,7 @@ from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_ser
 CMC_PORT = 8080
 CONSOLE_PORT = 2323
 SSH_PORT = 2222
+LEASES_PORT = 8081
 RAMDISK = "pxefrisbee"
 NODE_LIMIT = 1000
 
@@ -88,6 +89,18 @@ directory = locks
 
 [history]
 file = history.sqlite
+
+[leases]
+# none; local: in that file; r2labapi: what imaging-testbed up --leases serves
+backend = {backend}
+# here root is a user like others
+privileged =
+file = leases.sqlite
+url = {lease_url}
+resource = testbed
+token = {token}
+request_timeout_s = 1
+timeout_s = 5
 """
 BANDWIDTH_MIBPS = 400
 NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a card of its own
@@ -153,6 +166,11 @@ class Layout:
         return self.directory / "faults"
 
     @property
+    def leases_file(self) -> Path:
+        """What the lease service keeps."""
+        return self.directory / "leases.json"
+
+    @property
     def accidents(self) -> Path:
         """The named pipe in which a node's command says that now is the moment of its fault."""
         return self.directory / ".accidents"
@@ -180,6 +198,11 @@ def server_address(network: int) -> str:
     return f"127.{network}.254.254"
 
 
+def lease_url(network: int) -> str:
+    """Where the testbed's lease service is."""
+    return f"http://{server_address(network)}:{LEASES_PORT}"
+
+
 def make_directory(layout: Layout) -> None:
     """Make the testbed's directory, or see that it is ours alone. Raises ConfigurationError.
 
@@ -199,10 +222,13 @@ def make_directory(layout: Layout) -> None:
         )
 
 
-def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> None:
+def make_files(
+    layout: Layout, *, nodes: int, network: int, disk_size: int, lease_token: str | None = None
+) -> None:
     """Make the directory's files; images and disks that are there are kept.
 
-    ``disk_size`` is in bytes, a multiple of 512. Raises ConfigurationError.
+    ``disk_size`` is in bytes, a multiple of 512; with a token, the settings have leases of the
+    testbed's own service. Raises ConfigurationError.
     """
     if not 1 <= nodes <= NODE_LIMIT:
         raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
@@ -222,6 +248,7 @@ def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> N
     (layout.pxelinux / RAMDISK).write_text(PXELINUX_RAMDISK)
     rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
     layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+    layout.config.touch(0o600)  # it holds a token
     layout.config.write_text(
         CONFIG.format(
             ramdisk=RAMDISK,
@@ -232,6 +259,9 @@ def make_files(layout: Layout, *, nodes: int, network: int, disk_size: int) -> N
             server=server_address(network),
             request_timeout=max(2, nodes // NODES_PER_SECOND),
             bandwidth=BANDWIDTH_MIBPS,
+            backend="none" if lease_token is None else "r2labapi",
+            lease_url=lease_url(network),
+            token=lease_token or "",
         )
     )
     layout.config.chmod(0o600)

@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,7 +19,17 @@ from imaging.site.inventory import Inventory, Node
 from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
-from imaging.testbed.layout import CMC_PORT, Layout, make_files, network_of, server_address
+from imaging.testbed.layout import (
+    CMC_PORT,
+    LEASES_PORT,
+    Layout,
+    lease_url,
+    make_files,
+    network_of,
+    server_address,
+)
+from imaging.testbed.lease_book import LeaseBook
+from imaging.testbed.lease_service import LeaseService
 from imaging.testbed.lock import locked
 from imaging.testbed.machine import Machine, MachineOptions
 from imaging.testbed.sample_image import make_image, write_disk
@@ -37,13 +48,14 @@ SAMPLE_SEED = 2015
 
 @dataclass(frozen=True, slots=True)
 class TestbedOptions:
-    """How a testbed is made; sizes in bytes."""
+    """How a testbed is made; sizes in bytes. ``leases`` is whether it has a lease service."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     nodes: int = 8
     disk_size: int = DISK_SIZE
     powered: bool = True
+    leases: bool = False
     machines: MachineOptions = field(default_factory=MachineOptions)
 
 
@@ -72,9 +84,17 @@ def _preferred_network(layout: Layout) -> int | None:
     return network_of(layout.inventory()) if layout.inventory_file.exists() else None
 
 
-def prepare(layout: Layout, options: TestbedOptions, network: int) -> Inventory:
+def prepare(
+    layout: Layout, options: TestbedOptions, network: int, lease_token: str | None
+) -> Inventory:
     """Make the files and the sample image. Raises ImagingError."""
-    make_files(layout, nodes=options.nodes, network=network, disk_size=options.disk_size)
+    make_files(
+        layout,
+        nodes=options.nodes,
+        network=network,
+        disk_size=options.disk_size,
+        lease_token=lease_token,
+    )
     sample = layout.images / "sample.ndz"
     if not sample.exists():
         disk = layout.directory / ".sample-disk"
@@ -92,7 +112,8 @@ async def run_testbed(
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
     _allow_open_files()
     with locked(layout), own_network(_preferred_network(layout)) as network:
-        inventory = prepare(layout, options, network)
+        lease_token = secrets.token_urlsafe(32) if options.leases else None
+        inventory = prepare(layout, options, network, lease_token)
         async with open_aio(), trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             faults = FaultFile(layout.faults_file)
@@ -121,6 +142,8 @@ async def run_testbed(
                     nursery.start_soon(machine.run)
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
+            if lease_token is not None:
+                await _open_leases(nursery, layout, faults, network, lease_token)
             on_ready(inventory)
 
 
@@ -128,6 +151,18 @@ def _allow_open_files() -> None:
     """Have as many descriptors as we may: each node has some listeners and connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _open_leases(
+    nursery: trio.Nursery, layout: Layout, faults: FaultFile, network: int, token: str
+) -> None:
+    try:
+        book = LeaseBook(layout.leases_file)
+        listeners = await trio.open_tcp_listeners(LEASES_PORT, host=server_address(network))
+    except (OSError, ValueError, TypeError) as error:
+        raise ImagingError(f"cannot serve {layout.leases_file}: {error}") from error
+    service = LeaseService(book, faults, lease_url(network), token)
+    await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 
 
 async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:

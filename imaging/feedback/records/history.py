@@ -14,9 +14,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.database import transaction
 from imaging.errors import ImagingError
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
-from imaging.feedback.records.history_schema import check_schema, text_of, transaction
+from imaging.feedback.records.history_schema import check_schema, text_of
 
 LOAD = "imaging-load"  # the one command that changes what is on a disk
 BUSY_TIMEOUT_S = 2.0

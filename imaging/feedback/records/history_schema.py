@@ -1,8 +1,8 @@
 """The tables of the history's file, and how those of earlier versions become the present ones."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from imaging.database import upgrade
 
 APPLICATION_ID = 0x494D4748  # tells our files from what else is kept in SQLite
 
@@ -29,7 +29,6 @@ MIGRATIONS = (
         "CREATE INDEX run_started ON run (started)",
         "CREATE INDEX attempt_node ON attempt (node, ended)",
         "CREATE INDEX attempt_ended ON attempt (ended)",
-        f"PRAGMA application_id = {APPLICATION_ID}",
     ),
 )
 VERSION = len(MIGRATIONS)
@@ -40,42 +39,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
     Raises ValueError when the file is not ours, or of a later version, and sqlite3.Error.
     """
-    if _version(connection) == VERSION:
-        return
-    # alone, because several commands may find the file empty at once
-    with transaction(connection):
-        for number in range(_version(connection), VERSION):
-            for statement in MIGRATIONS[number]:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that the block writes, or nothing of it; nobody else writes meanwhile."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # after some errors, as when the disk is full, SQLite has done so itself
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    """The version of a file of ours, 0 when it is empty."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (owner,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if not version and not owner and not tables:
-        return 0
-    if owner != APPLICATION_ID:
-        raise ValueError("it is a database of something else")
-    if version > VERSION:
-        raise ValueError(f"it is of version {version}, and only {VERSION} is understood")
-    return int(version)
+    upgrade(connection, APPLICATION_ID, MIGRATIONS)
 
 
 def text_of(text: str) -> str:

@@ -1,0 +1,212 @@
+"""One REST service over HTTP: bounded in time and size, and never sent a secret that is not its.
+
+Redirects are not followed, proxies of the environment not asked, cookies not kept. What a request
+asks for is repeated when that cannot do any harm.
+"""
+
+import http.cookiejar
+import ipaddress
+import random
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from imaging.errors import ConfigurationError
+from imaging.feedback.wording import printable
+from imaging.leases.lease import LeaseServiceError
+from imaging.site.schema import MASK, LeasesSettings
+
+ANSWER_LIMIT = 16 * 1024 * 1024  # bytes; years of leases are some MiB
+TOLD_LIMIT = 200  # characters of what a service says of itself
+SERVER_ERROR = 500  # and all above
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered; ``next_url`` is where the answer goes on, None when it is whole.
+
+    ``total`` is how many rows there are in all, when the service says so.
+    """
+
+    status: int
+    body: bytes
+    url: httpx.URL
+    next_url: httpx.URL | None = None
+    total: int | None = None
+
+
+@asynccontextmanager
+async def open_service(settings: LeasesSettings) -> AsyncIterator["Service"]:
+    """The service, for the block. Raises ConfigurationError for what it cannot be known by."""
+    try:
+        httpx.URL(settings.url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"[leases] url: {error}") from error
+    no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    async with httpx.AsyncClient(
+        cookies=no_cookies,
+        trust_env=False,
+        verify=await trio.to_thread.run_sync(_trust, settings),
+        timeout=settings.request_timeout_s,
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+    ) as client:
+        yield Service(client, settings)
+
+
+def _trust(settings: LeasesSettings) -> ssl.SSLContext | bool:
+    """Whom to believe to be the service: reading the certificates takes a while."""
+    if settings.url.startswith("http:"):
+        return False  # nobody: there is no such proof
+    if settings.ca_file is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl's own errors are such, too
+        words = error.strerror or str(error)
+        raise ConfigurationError(f"[leases] ca_file {settings.ca_file}: {words}") from error
+
+
+@dataclass(slots=True)
+class Service:
+    """A service at the URL of the settings; ``secrets`` are never told."""
+
+    client: httpx.AsyncClient
+    settings: LeasesSettings
+    secrets: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Its URL."""
+        return self.settings.url.rstrip("/")
+
+    async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Reply:
+        """Ask, as often as the settings say. Raises LeaseServiceError."""
+        url = httpx.URL(self.place + path)
+        return await self._ask("GET", url.copy_merge_params(parameters or {}), repeatable=True)
+
+    async def follow(self, url: httpx.URL) -> Reply:
+        """Ask for the rest of an answer, of the same service only. Raises LeaseServiceError."""
+        home = httpx.URL(self.place)
+        if (url.scheme, url.host, url.port) != (home.scheme, home.host, home.port):
+            raise self.failed("goes on elsewhere, which is not followed")
+        return await self._ask("GET", url, repeatable=True)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, object] | None = None,
+        *,
+        token: str = "",
+        repeatable: bool = False,
+    ) -> Reply:
+        """Have something changed. Raises LeaseServiceError; then it may be changed, or not."""
+        self._refuse_clear_text()
+        url = httpx.URL(self.place + path)
+        return await self._ask(method, url, document, token=token, repeatable=repeatable)
+
+    def failed(self, what: str, *, hint: str | None = None) -> LeaseServiceError:
+        """An error that names the service; what it has said itself is made harmless."""
+        return LeaseServiceError(f"the lease service {self.place} {self.told(what)}", hint=hint)
+
+    def told(self, text: str) -> str:
+        """A text that may come from the service, as it can be shown: short, and no secret in it."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return printable(text[:TOLD_LIMIT])
+
+    def _refuse_clear_text(self) -> None:
+        parts = urlsplit(self.place)
+        if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+            return
+        raise ConfigurationError(
+            f"what books at {self.place} is secret, and would be sent in the clear",
+            hint="[leases] url must begin with https",
+        )
+
+    async def _ask(
+        self,
+        method: str,
+        url: httpx.URL,
+        document: Mapping[str, object] | None = None,
+        *,
+        token: str = "",
+        repeatable: bool,
+    ) -> Reply:
+        settings, cause = self.settings, ""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for attempt in range(settings.attempts):
+            if attempt:
+                await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+            arrived = True
+            with trio.move_on_after(settings.request_timeout_s):
+                try:
+                    reply = await self._request(method, url, document, headers)
+                except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                    cause, arrived = str(error) or type(error).__name__, False
+                except httpx.RequestError as error:
+                    cause = str(error) or type(error).__name__
+                else:
+                    if reply.status < SERVER_ERROR or not repeatable:
+                        return reply
+                    cause = f"HTTP {reply.status}"
+                if repeatable or not arrived:
+                    continue
+                break
+            cause = f"no answer within {settings.request_timeout_s:g} s"
+            if not repeatable:
+                break
+        raise self.failed(
+            f"does not answer: {cause}",
+            hint=None if repeatable or not arrived else "it may have done it: imaging-leases tells",
+        )
+
+    async def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        document: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+    ) -> Reply:
+        body = bytearray()
+        async with self.client.stream(method, url, json=document, headers=headers) as response:
+            # cancelling ends httpx's nested generators in order; leaving the loop would not
+            with trio.CancelScope() as enough:
+                async for piece in response.aiter_raw():
+                    body += piece
+                    if len(body) > ANSWER_LIMIT:
+                        enough.cancel(reason="the answer is too long")
+        if len(body) > ANSWER_LIMIT:
+            raise self.failed(f"sent more than {ANSWER_LIMIT} bytes")
+        if response.is_redirect:
+            place = response.headers.get("location", "")
+            raise self.failed(f"redirects to {place}, which is not followed")
+        return Reply(
+            response.status_code, bytes(body), url, self._next_url(response), _total(response)
+        )
+
+    def _next_url(self, response: httpx.Response) -> httpx.URL | None:
+        text = response.links.get("next", {}).get("url")
+        try:
+            return None if text is None else response.url.join(text)
+        except httpx.InvalidURL:
+            raise self.failed("goes on at what is no URL") from None
+
+
+def _total(response: httpx.Response) -> int | None:
+    text = response.headers.get("x-total-count", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,337 @@
+"""Leases of R2lab's REST service, as the virtual testbed serves it, and as it should not be."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from imaging.errors import ConfigurationError, ImagingError
+from imaging.leases.backend import Actor, Credentials, LeaseBackend
+from imaging.leases.lease import LATEST_S, Lease, LeaseRefusedError, LeaseServiceError
+from imaging.leases.opening import ask_leases, open_leases
+from imaging.leases.r2labapi import credentials_of
+from imaging.site.schema import LeasesSettings
+from tests.lease_services import TOKEN, ServedLeases, served_leases
+
+ALICE = Actor("alice")
+MINUTE, HOUR = 60.0, 3600.0
+LATE_S = 1.5  # two shared cores are not a stopwatch
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[ServedLeases]:
+    async with served_leases(tmp_path) as served:
+        yield served
+
+
+def hour(number: float) -> float:
+    """So many hours from the beginning of this minute."""
+    return time.time() // MINUTE * MINUTE + number * HOUR
+
+
+async def book(
+    service: ServedLeases, start: float, end: float, holder: str = "alice", **settings: object
+) -> Lease:
+    return await ask_leases(
+        service.with_settings(**settings),
+        lambda leases: leases.book(ALICE, holder, hour(start), hour(end), None),
+    )
+
+
+async def held(settings: LeasesSettings) -> list[Lease]:
+    return await ask_leases(settings, lambda leases: leases.between(0, LATEST_S))
+
+
+async def test_a_lease_from_booking_to_cancelling(service: ServedLeases) -> None:
+    async with open_leases(service.settings) as leases:
+        assert leases is not None
+        assert leases.place == service.settings.url
+        assert await leases.granularity() == MINUTE
+        now = hour(0)
+        running = await leases.book(ALICE, "alice", now - HOUR, now + HOUR, None)
+        coming = await leases.book(ALICE, "bob", now + 2 * HOUR, now + 3 * HOUR, None)
+        assert running == Lease("1", "alice", now - HOUR, now + HOUR)
+        assert await leases.between(0, LATEST_S) == [running, coming]
+        assert await leases.between(now + HOUR, now + 2 * HOUR + 1) == [coming]
+        assert await leases.current(time.time()) == [running]
+        longer = await leases.extend(ALICE, "1", now + 2 * HOUR)
+        assert longer == Lease("1", "alice", now - HOUR, now + 2 * HOUR)
+        assert await leases.cancel(ALICE, "2", time.time()) is None
+        ended = await leases.cancel(ALICE, "1", time.time())
+        assert ended is not None
+        assert ended.end <= time.time()
+        assert await leases.current(time.time()) == []
+
+
+async def test_what_the_service_refuses_is_refused_in_its_words(service: ServedLeases) -> None:
+    await book(service, 0, 2)
+    changes: list[tuple[Callable[[LeaseBackend], Awaitable[object]], str]] = [
+        (
+            lambda one: one.book(ALICE, "bob", hour(1), hour(3), None),
+            r"Overlaps with lease 1 \(ali",
+        ),
+        (lambda one: one.book(ALICE, "bob", hour(3) + 1, hour(4), None), "aligned to 60s"),
+        (lambda one: one.extend(ALICE, "7", hour(5)), "Lease not found"),
+        (lambda one: one.extend(ALICE, "1", hour(-1)), "t_from must be before t_until"),
+        (
+            lambda one: one.cancel(ALICE, "../resources", hour(0)),
+            "there is no lease '../resources'",
+        ),
+        (lambda one: one.cancel(ALICE, "1" * 50, hour(0)), "there is no lease"),
+    ]
+    for change, words in changes:
+        with pytest.raises(LeaseRefusedError, match=words):
+            await ask_leases(service.settings, change)
+    with pytest.raises(ConfigurationError, match="of the whole testbed, not of nodes"):
+        await ask_leases(
+            service.settings, lambda one: one.book(ALICE, "a", hour(3), hour(4), ("fit01",))
+        )
+    assert len(await held(service.settings)) == 1
+
+
+async def test_leases_of_other_resources_do_not_count(service: ServedLeases) -> None:
+    start = time.time() // HOUR * HOUR
+    await ask_leases(
+        service.with_settings(resource="elsewhere"),
+        lambda leases: leases.book(ALICE, "alice", start, start + HOUR, None),
+    )
+    assert await held(service.settings) == []
+    assert len(await held(service.with_settings(resource="elsewhere"))) == 1
+
+
+async def test_a_resource_that_is_not_there(service: ServedLeases) -> None:
+    with pytest.raises(LeaseServiceError, match="answers HTTP 404: Resource not found"):
+        await held(service.with_settings(resource="nowhere"))
+
+
+BAD_ANSWERS = [
+    ("down", "does not answer: "),
+    ("hang", "does not answer: no answer within 0.3 s"),
+    ("slow:5", "does not answer: no answer within 0.3 s"),
+    ("http-500", "does not answer: HTTP 500"),
+    ("garbage", "does not answer: "),
+    ("no-json", "sends what makes no sense: it is not JSON"),
+    ("redirect", "redirects to http://127.0.0.1:9/leases, which is not followed"),
+    ("wrong-types", "sends what makes no sense: Expected `int`, got `str`"),
+    ("no-zone", "sends what makes no sense: Expected `datetime` with a timezone"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), BAD_ANSWERS)
+async def test_a_service_that_misbehaves_is_an_error_and_never_no_lease(
+    service: ServedLeases, fault: str, words: str
+) -> None:
+    await book(service, 0, 2)
+    service.fault(fault)
+    started = trio.current_time()
+    with pytest.raises(LeaseServiceError) as caught:
+        await held(service.settings)
+    assert str(caught.value).startswith(f"the lease service {service.settings.url} {words}")
+    assert str(caught.value).isprintable()
+    assert trio.current_time() - started < 3 * 0.3 + LATE_S
+
+
+async def test_an_endless_answer_is_bounded_in_time_and_size(
+    service: ServedLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.fault("flood")
+    with pytest.raises(LeaseServiceError, match="does not answer: no answer within"):
+        await held(service.settings)
+    monkeypatch.setattr("imaging.leases.rest.ANSWER_LIMIT", 10_000)
+    with pytest.raises(LeaseServiceError, match="sent more than 10000 bytes"):
+        await held(service.with_settings(request_timeout_s=3.0))
+
+
+async def test_the_whole_question_has_its_time(service: ServedLeases) -> None:
+    service.fault("hang")
+    started = trio.current_time()
+    with pytest.raises(LeaseServiceError, match=r"do not answer within 0\.2 s"):
+        await held(service.with_settings(timeout_s=0.2, request_timeout_s=3.0))
+    assert trio.current_time() - started < LATE_S
+
+
+@pytest.mark.parametrize("fault", ["down*2", "http-500*2", "garbage*2", "hang*2"])
+async def test_questions_are_repeated(service: ServedLeases, fault: str) -> None:
+    await book(service, 0, 2)
+    service.fault(fault)
+    assert len(await held(service.settings)) == 1
+    service.fault(fault)
+    with pytest.raises(LeaseServiceError):
+        await held(service.with_settings(attempts=2))
+
+
+@pytest.mark.parametrize("fault", ["hang", "garbage", "http-500"])
+async def test_a_booking_is_sent_once_and_its_failure_says_what_is_not_known(
+    service: ServedLeases, fault: str
+) -> None:
+    async with open_leases(service.settings) as leases:
+        assert leases is not None
+        service.fault(f"{fault}*1")
+        before = len(service.requests)
+        with pytest.raises(LeaseServiceError) as caught:
+            await leases.book(ALICE, "alice", hour(0), hour(1), None)
+    assert len(service.requests) == before + 1
+    if fault != "http-500":
+        assert "it may have done it: imaging-leases tells" in str(caught.value)
+
+
+async def test_an_extension_is_repeated_since_twice_is_once(service: ServedLeases) -> None:
+    await book(service, 0, 1)
+    service.fault("hang*1")
+    longer = await ask_leases(service.settings, lambda leases: leases.extend(ALICE, "1", hour(2)))
+    assert longer.end == hour(2)
+
+
+async def test_a_port_at_which_nobody_is(service: ServedLeases) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    settings = service.with_settings(url=f"http://127.0.0.1:{port}")
+    with pytest.raises(LeaseServiceError, match="does not answer: .*") as caught:
+        await held(settings)
+    assert settings.url in str(caught.value)
+    # what was never sent cannot have been done
+    with pytest.raises(LeaseServiceError) as caught:
+        await ask_leases(settings, lambda one: one.book(ALICE, "alice", hour(0), hour(1), None))
+    assert "may have done it" not in str(caught.value)
+
+
+async def test_all_pages_are_read(service: ServedLeases) -> None:
+    for number in range(7):
+        await book(service, number, number + 1)
+    whole = await held(service.settings)
+    for size in (1, 3, 7, 100):
+        service.fault(f"pages:{size}")
+        assert await held(service.settings) == whole
+
+
+async def test_half_of_the_pages_are_no_answer(
+    service: ServedLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await book(service, number, number + 1)
+    monkeypatch.setattr("imaging.leases.r2labapi.PAGES", 2)
+    service.fault("pages:1")
+    with pytest.raises(LeaseServiceError, match="has more leases than the 3 that it sent"):
+        await held(service.settings)
+    monkeypatch.setattr("httpx.Response.links", {})  # as if it did not say where they go on
+    service.fault("pages:3")
+    with pytest.raises(LeaseServiceError, match="has more leases than the 3 that it sent"):
+        await held(service.settings)
+
+
+async def test_pages_elsewhere_are_not_followed(service: ServedLeases) -> None:
+    for number in range(2):
+        await book(service, number, number + 1)
+    service.fault("pages:1")
+    other = service.settings.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(LeaseServiceError, match="goes on elsewhere, which is not followed"):
+        await held(service.with_settings(url=other))
+
+
+async def test_a_token_that_has_expired(service: ServedLeases) -> None:
+    service.fault("expired-token*1")
+    with pytest.raises(LeaseRefusedError, match="does not take the token: it may have expired"):
+        await book(service, 0, 1)
+    service.fault("expired-token*1")
+    login = Credentials("alice@testbed", "testbed")
+    lease = await ask_leases(
+        service.settings,
+        lambda leases: leases.book(ALICE, "alice", hour(0), hour(1), None),
+        login,
+    )
+    assert lease.holder == "alice"
+
+
+async def test_without_a_token_there_is_a_login(service: ServedLeases) -> None:
+    settings = service.with_settings(token="")
+    asked: Callable[[LeaseBackend], Awaitable[Lease]] = lambda leases: leases.book(  # noqa: E731
+        ALICE, "alice", hour(0), hour(1), None
+    )
+    with pytest.raises(ConfigurationError, match="wants a token"):
+        await ask_leases(settings, asked)
+    with pytest.raises(LeaseRefusedError, match="lets nobody in as a@b: Invalid credentials"):
+        await ask_leases(settings, asked, Credentials("a@b", "wrong"))
+    with pytest.raises(LeaseRefusedError, match="You are not a member of this slice"):
+        await ask_leases(settings, asked, Credentials("bob@testbed", "testbed"))
+    assert (await ask_leases(settings, asked, Credentials("alice@testbed", "testbed"))).end
+
+
+def test_the_credentials_of_the_environment() -> None:
+    both = {"R2LABAPI_EMAIL": "a@b", "R2LABAPI_PASSWORD": "hunter2"}
+    assert credentials_of(both) == Credentials("a@b", "hunter2")
+    assert credentials_of({"R2LABAPI_EMAIL": "a@b"}) is None
+    assert credentials_of({**both, "R2LABAPI_PASSWORD": ""}) is None
+    assert "hunter2" not in repr(credentials_of(both))
+
+
+async def test_secrets_are_never_told(
+    service: ServedLeases, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, "imaging")
+    told: list[str] = []
+
+    async def gather(question: Awaitable[object]) -> None:
+        try:
+            await question
+        except ImagingError as error:
+            told.append(f"{error} {error!r} {error.__cause__!r}")
+
+    echo = {"detail": f"you sent Bearer {TOKEN} and testbed-password \x1b[2J"}
+    monkeypatch.setattr(
+        "imaging.testbed.lease_service.LeaseService._log_in", lambda *_: (400, echo)
+    )
+    login = Credentials("alice@testbed", "testbed-password")
+    for fault in ("expired-token", *(fault for fault, _ in BAD_ANSWERS)):
+        service.fault(fault)
+        await gather(book(service, 0, 1))
+        await gather(
+            ask_leases(
+                service.settings,
+                lambda leases: leases.book(ALICE, "alice", hour(0), hour(1), None),
+                login,
+            )
+        )
+    text = "\n".join(told) + caplog.text
+    assert "you sent Bearer ******** and ********" in text
+    assert TOKEN not in text
+    assert "testbed-password" not in text
+    assert "\x1b" not in text
+    async with open_leases(service.settings, login) as leases:
+        assert TOKEN not in repr(leases)
+
+
+async def test_secrets_are_not_sent_in_the_clear(service: ServedLeases) -> None:
+    far = service.with_settings(url="http://leases.example.org")
+    with pytest.raises(ConfigurationError, match="would be sent in the clear"):
+        await ask_leases(far, lambda leases: leases.cancel(ALICE, "1", hour(0)))
+
+
+async def test_certificates_that_are_none(service: ServedLeases, tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("nothing")
+    for name in ("none.pem", "missing.pem"):
+        settings = service.with_settings(url="https://localhost:1", ca_file=tmp_path / name)
+        with pytest.raises(ConfigurationError, match=f"ca_file .*{name}"):
+            await held(settings)
+
+
+async def test_a_service_that_cannot_be_proven_is_not_believed(service: ServedLeases) -> None:
+    with pytest.raises(LeaseServiceError, match="does not answer: "):
+        await held(service.with_settings(url=service.settings.url.replace("http:", "https:")))
+
+
+async def test_a_question_that_is_cancelled_leaves_nothing(service: ServedLeases) -> None:
+    service.fault("hang")
+    with trio.move_on_after(0.1) as scope:
+        await held(service.with_settings(request_timeout_s=3.0))
+    assert scope.cancelled_caught
+
+
+async def test_a_site_without_leases() -> None:
+    async with open_leases(LeasesSettings()) as leases:
+        assert leases is None
+    with pytest.raises(ConfigurationError, match="this site has no leases"):
+        await held(LeasesSettings())
