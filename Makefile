@@ -44,6 +44,7 @@ format: $(STAMP)
 
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
+	$(BIN)/python -m imaging.monitor.schema docs
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -88,6 +88,10 @@ directory = locks
 
 [history]
 file = history.sqlite
+
+[monitor]
+cycle_s = 0.5
+probe_timeout_s = 1
 """
 BANDWIDTH_MIBPS = 400
 NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a card of its own
