@@ -14,9 +14,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from imaging.monitor.schema import FILE, monitor_schema
 from imaging.monitor.testbed import Condition
 from tests.commands import Commands, wait_for
 from tests.report_samples import DOCS
+from tests.terminals import terminal
 
 pytestmark = pytest.mark.e2e
 
@@ -289,6 +291,49 @@ def test_an_output_that_takes_nothing_stops_no_probe(fast: Commands, kind: str) 
     assert errors == ("imaging-monitor: cannot write events to -: its reader does not read on\n")
 
 
+def test_the_full_screen(fast: Commands) -> None:
+    with terminal(100, 20) as screen:
+        words = ["imaging-monitor", "-c", "1-4"]
+        screen.start(*words, cwd=fast.directory, environment=fast.environment)
+        screen.see("3 up")
+        fast.order("fit02", "off")
+        screen.see("off (1)")
+        assert screen.screen.display[0].startswith("imaging-monitor  4 nodes: 1 no-ssh, 2 up, 1 o")
+        screen.press("s")
+        screen.see("sorted by name")
+        screen.press("f")
+        screen.wait_for(lambda lines: not any("fit01" in line for line in lines))
+        screen.resize(40, 8)
+        screen.wait_for(lambda lines: len(lines) == 8 and "fit04" in lines[2])
+        screen.press("q")
+        assert screen.end() == 0
+        screen.assert_restored()
+    fast.order("fit02", "on")
+
+
+def test_a_screen_that_is_closed_or_takes_nothing_stops_no_probe(fast: Commands) -> None:
+    with terminal(100, 20) as screen:
+        words = ["imaging-monitor", "-c", "--events", "changes", "1-3"]
+        screen.start(*words, cwd=fast.directory, environment=fast.environment)
+        screen.see("3 up")
+        # nobody reads the terminal any more
+        before = fast.card_requests()
+        wait_for(lambda: fast.card_requests() > before + 50)
+        assert screen.process is not None
+        started = time.monotonic()
+        screen.process.terminate()
+        assert screen.process.wait(5) == 0
+        assert time.monotonic() - started < 1
+    assert '"event":"ended"' in (fast.directory / "changes").read_text()
+
+
+def test_without_a_terminal_there_are_lines(fast: Commands) -> None:
+    done = fast.run("imaging-monitor", "-c", "-t", "1", "1")
+    assert done.returncode == 0
+    assert done.stderr.startswith("imaging-monitor: no full screen: neither standard error nor")
+    assert "fit01: up" in done.stdout
+
+
 def test_a_reader_that_goes_away_does_not_end_it(fast: Commands) -> None:
     process = fast.start("imaging-monitor", "1-3")
     assert process.stdout is not None
@@ -319,6 +364,7 @@ def test_the_events_go_to_a_file_and_lines_to_people(fast: Commands, tmp_path: P
     [
         (["--json", "1"], "--json goes with --once"),
         (["--once", "--events", "-", "1"], "--once has no events"),
+        (["-c", "--once", "1"], "-c goes neither"),
         (["fedora-21"], "is not a node"),
         (["--events", "/nowhere/at/all", "1"], "cannot write events to /nowhere/at/all"),
         ([], "no node selected"),
@@ -333,6 +379,10 @@ def test_bad_input_is_refused_before_any_node_is_asked(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert fast.requests() == before
+
+
+def test_the_schema_is_that_of_the_types() -> None:
+    assert (DOCS / FILE).read_bytes() == monitor_schema(), "make schemas writes it anew"
 
 
 def test_all_conditions_are_documented() -> None:

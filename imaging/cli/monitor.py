@@ -3,19 +3,21 @@
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
 from imaging.cli.outputs import STANDARD_OUTPUT, STDOUT
 from imaging.cli.service import Service
 from imaging.cli.session import Site, run_service
 
 if TYPE_CHECKING:
     # what speaks with nodes is imported when the options are known to be right
+    from imaging.monitor.live import LiveFace
     from imaging.monitor.service import Monitor
 
 NAME = "imaging-monitor"
@@ -30,6 +32,7 @@ class Wishes:
     as_json: bool
     events: str | None
     quiet: bool
+    live: bool
 
 
 @click.command(NAME, context_settings=CONTEXT)
@@ -48,6 +51,7 @@ class Wishes:
     metavar="SECONDS",
     help="End after so long; without it, it goes on until it is told to end.",
 )
+@live_option
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
 @click.pass_context
 def command(
@@ -58,6 +62,7 @@ def command(
     as_json: bool,
     events: str | None,
     timeout: float | None,
+    live: bool,
     quiet: bool,
 ) -> None:
     """Watch nodes: their power, their systems and ramdisks, their images.
@@ -72,6 +77,7 @@ def command(
     \b
     Examples:
       imaging-monitor -a
+      imaging-monitor -c -a
       imaging-monitor --once 1-12
       imaging-monitor -a --events - -t 3600
     """
@@ -79,7 +85,9 @@ def command(
         raise click.UsageError("--json goes with --once")
     if once and events is not None:
         raise click.UsageError("--once has no events")
-    wishes = Wishes(once=once, as_json=as_json, events=events, quiet=quiet)
+    if live and (once or quiet):
+        raise click.UsageError("-c goes neither with --once nor with -q")
+    wishes = Wishes(once=once, as_json=as_json, events=events, quiet=quiet, live=live)
     words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
@@ -132,13 +140,33 @@ def keep_watching(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
     if wishes.events is not None:
         stream = LineStream(open_stream(wishes.events, STDOUT), wishes.events)
         monitor.faces.append(EventsFace(stream, monitor.testbed))
-    if not wishes.quiet and wishes.events != STANDARD_OUTPUT:
+    screen = live_face(monitor, wishes) if wishes.live else None
+    if screen is not None:
+        monitor.faces.append(screen)
+    elif not wishes.quiet and wishes.events != STANDARD_OUTPUT:
         stream = LineStream(os.dup(STDOUT), "standard output")
         monitor.faces.append(TextFace(stream, monitor.testbed))
     try:
-        service.run(monitor.keep)
+        with screen.shown() if screen is not None else nullcontext():
+            service.run(monitor.keep)
     finally:
         lost = [face.end(LAST_WORDS_S) for face in monitor.faces]
     for loss in filter(None, lost):
         print(f"{NAME}: {loss}", file=sys.stderr)
     return 0
+
+
+def live_face(monitor: "Monitor", wishes: Wishes) -> "LiveFace | None":
+    """The full screen; None where it is not possible, which is said in a line."""
+    from imaging.feedback.display.displays import obstacle_of, terminal_stream
+
+    stream = terminal_stream()
+    obstacle = obstacle_of(stream)
+    if wishes.events == STANDARD_OUTPUT and sys.stdout.isatty():
+        obstacle = "the events are written on the terminal"
+    if stream is None or obstacle:
+        print(f"{NAME}: no full screen: {obstacle}", file=sys.stderr)
+        return None
+    from imaging.monitor.live import LiveFace
+
+    return LiveFace(monitor.testbed, stream, sys.stdin)

@@ -14,8 +14,7 @@ from imaging.monitor.observations import Observation, Power, PowerSeen
 from imaging.monitor.probes import PowerProbe, Probing, ReachProbe
 from imaging.monitor.rhythm import OFF_CYCLES, Rhythm
 from imaging.monitor.testbed import NodeState, Testbed
-from imaging.node.power import PowerCard
-from imaging.node.power.cmc import open_cards
+from imaging.node.power.cmc import open_card
 from imaging.node.remote import SshLogin
 from imaging.site.inventory import Node
 from imaging.site.schema import PowerSettings, Settings
@@ -34,6 +33,7 @@ class Watch:
         self.testbed = Testbed.of(node.name for node in nodes)
         self._nodes = nodes
         self._settings = settings
+        self._cards = _single_attempts(settings)
         self._on_change = on_change
         self._probing = Probing.of(settings, login, self.see)
         self._reach_rhythms: dict[str, Rhythm] = {}
@@ -52,32 +52,27 @@ class Watch:
 
     async def once(self) -> None:
         """Look at everything once."""
-        async with (
-            open_aio(),
-            open_cards(_single_attempts(self._settings)) as card,
-            trio.open_nursery() as nursery,
-        ):
+        async with open_aio(), trio.open_nursery() as nursery:
             for node in self._nodes:
-                nursery.start_soon(PowerProbe(node, card(node), self._probing).look)
+                nursery.start_soon(self._look_at_power, node)
                 nursery.start_soon(ReachProbe(node, self._probing).look)
+
+    async def _look_at_power(self, node: Node) -> None:
+        async with open_card(node, self._cards) as card:
+            await PowerProbe(node, card, self._probing).look()
 
     async def keep(self) -> None:
         """Look at everything again and again, until cancelled."""
-        async with (
-            open_aio(),
-            open_cards(_single_attempts(self._settings)) as card,
-            trio.open_nursery() as nursery,
-        ):
+        async with open_aio(), trio.open_nursery() as nursery:
             for node in self._nodes:
-                nursery.start_soon(self._keep_node, node, card(node))
+                nursery.start_soon(self._keep_node, node)
 
-    async def _keep_node(self, node: Node, card: PowerCard) -> None:
+    async def _keep_node(self, node: Node) -> None:
         """One node: a card that hangs does not hold up the look at the ports."""
         cycle_s = self._settings.monitor.cycle_s
         reach = self._reach_rhythms[node.name] = Rhythm(cycle_s)
-        async with trio.open_nursery() as nursery:
-            power_probe = PowerProbe(node, card, self._probing)
-            nursery.start_soon(Rhythm(cycle_s).keep, power_probe.look)
+        async with open_card(node, self._cards) as card, trio.open_nursery() as nursery:
+            nursery.start_soon(Rhythm(cycle_s).keep, PowerProbe(node, card, self._probing).look)
             nursery.start_soon(reach.keep, ReachProbe(node, self._probing).look)
 
 
