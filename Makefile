@@ -46,6 +46,7 @@ format: $(STAMP)
 
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
+	$(BIN)/python -m imaging.monitor.schema docs
 
 BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(SIZE),--size $(SIZE))
 

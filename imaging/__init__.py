@@ -4,6 +4,7 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
 
     6  cli          one file per command; ``session`` is the one way every command runs
     5  operations   the life of a run, and of one node in it
+       monitor      the whole testbed watched: nothing is changed, and nothing has an end
     4  node         the faces of one node: nextboot, power, console
        images       the image library        multicast   the frisbee server process
        leases       who may act now

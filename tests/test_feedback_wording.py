@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.feedback.wording import human_size, printable
+from imaging.feedback.wording import age_text, human_size, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,14 @@ def test_what_a_terminal_could_obey_is_escaped(text: str, shown: str) -> None:
 @given(st.text())
 def test_nothing_unprintable_is_left(text: str) -> None:
     assert printable(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"),
+        (86400, "24 h"), (172800, "2 days"), (1e8, "1157 days"),
+    ],
+)  # fmt: skip
+def test_ages(seconds: float, text: str) -> None:
+    assert age_text(seconds) == text

@@ -23,6 +23,7 @@ LEVELS = {
     "multicast": 4,
     "leases": 4,
     "operations": 5,
+    "monitor": 5,
     "cli": 6,
     "__main__": 7,  # starts cli
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from imaging.cli.nextboot import age_text
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.nextboot import (
     Action,
@@ -89,14 +88,3 @@ def test_a_link_that_serves_a_second_command_is_young_again(directory: NextbootD
     os.utime(place, (1, 1), follow_symlinks=False)
     directory.create(MAC, "fit10")
     assert place.lstat().st_mtime > 1e9
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"),
-        (86400, "24 h"), (172800, "2 days"), (1e8, "1157 days"),
-    ],
-)  # fmt: skip
-def test_ages(seconds: float, text: str) -> None:
-    assert age_text(seconds) == text

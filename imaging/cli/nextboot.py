@@ -10,6 +10,7 @@ import click
 from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection
 from imaging.cli.session import Site, run
+from imaging.feedback.wording import age_text
 from imaging.node.nextboot import NextbootDirectory
 from imaging.operations.nextboot import (
     Action,
@@ -134,11 +135,3 @@ def as_object(link: NextbootLink) -> dict[str, object]:
         "needed_by": str(link.holder) if link.holder else None,
         "action": link.action.value if link.action else None,
     }
-
-
-def age_text(seconds: float) -> str:
-    """An age in its one fitting unit, rounded down."""
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"

@@ -1,9 +1,9 @@
 """The one way every command runs: errors, signals, timeout, display, log, report, exit code.
 
 ``run`` is for commands that only read, ``run_with_settings`` for those that do not even need the
-inventory; ``run_operation`` is for those that work on nodes. They all return the exit code: 0 when
-all went fine for all subject nodes, 1 for anything that went wrong with them, 2 for what was found
-wrong before any node was touched.
+inventory; ``run_operation`` is for those that work on nodes, and ``run_service`` for what goes on
+until it is told to end. They all return the exit code: 0 when all went fine for all subject nodes,
+1 for anything that went wrong with them, 2 for what was found wrong before any node was touched.
 """
 
 import errno
@@ -22,6 +22,7 @@ from imaging.cli.operation import (
     first_leaf,
     is_interrupt,
 )
+from imaging.cli.service import Service
 from imaging.cli.streams import StandardOutput, make_errors_unfailing
 from imaging.cli.watchdog import Watchdog
 from imaging.errors import ImagingError
@@ -107,28 +108,51 @@ def run_operation(
 
     def body(site: Site) -> int:
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        run_id = new_run_id()
         watchdog = Watchdog(command)
         watchdog.limit(timeout - command_age() + LAST_MOMENT_S)
-        with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
-            operation = Operation(
-                command, options, results, run_id, timeout, site.settings, watchdog
+        operation = Operation(command, options, results, run_id, timeout, site.settings, watchdog)
+        try:
+            return _logged(
+                command, site, run_id, lambda: operation.run(lambda: prepare(site), operate)
             )
-            try:
-                return operation.run(lambda: prepare(site), operate)
-            except ImagingError:
-                raise
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise KeyboardInterrupt from error
-                log.exception("internal error")
-                print(
-                    f"{command}: internal error: {first_leaf(error)!r}; "
-                    f"the traceback is in {log_file}",
-                    file=sys.stderr,
-                )
-                return INTERNAL_ERROR
-            finally:
-                watchdog.rest()
+        finally:
+            watchdog.rest()
 
     return run(command, body)
+
+
+def run_service(command: str, timeout: float | None, body: Callable[[Site, Service], int]) -> int:
+    """Run a command that goes on until it is told to end; ``timeout`` is None for no limit."""
+
+    def with_service(site: Site) -> int:
+        service = Service(command, float("inf") if timeout is None else timeout)
+        try:
+            return _logged(command, site, new_run_id(), lambda: body(site, service))
+        finally:
+            service.rest()
+
+    return run(command, with_service)
+
+
+def new_run_id() -> str:
+    """A name for a run that no other has: its time, and something random."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def _logged(command: str, site: Site, run_id: str, body: Callable[[], int]) -> int:
+    """Run with the log open, where the traceback of what should not be goes."""
+    with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
+        try:
+            return body()
+        except ImagingError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
+            log.exception("internal error")
+            print(
+                f"{command}: internal error: {first_leaf(error)!r}; the traceback is in {log_file}",
+                file=sys.stderr,
+            )
+            return INTERNAL_ERROR

@@ -14,6 +14,7 @@ COMMANDS = (
     "inventory",
     "list",
     "load",
+    "monitor",
     "nextboot",
     "nodes",
     "save",

@@ -1,4 +1,4 @@
-"""How images are spoken of: sizes for people, and foreign text that a terminal can bear."""
+"""How things are spoken of: sizes, ages, and foreign text that a terminal can bear."""
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -26,3 +26,11 @@ def human_size(size: int) -> str:
     while value >= 1023.95 and unit + 1 < len(_UNITS):
         value, unit = value / 1024, unit + 1
     return f"{value:.1f} {_UNITS[unit]}"
+
+
+def age_text(seconds: float) -> str:
+    """An age in its one fitting unit, rounded down."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

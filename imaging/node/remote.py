@@ -2,7 +2,8 @@
 
 Nodes get a new host key with every image, so host keys are not looked at: the testbed's control
 network is trusted. Nothing secret is sent, and nothing that comes back is believed but an exit
-status and an uptime. The user's ssh configuration does not matter, his keys and agent do.
+status and an uptime; the rest is shown, and no more. The user's ssh configuration does not
+matter, his keys and agent do.
 """
 
 import logging
@@ -32,6 +33,9 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 UPTIME = "cat /proc/uptime"
 """What a system is asked for the seconds since it has booted; see :func:`parse_uptime`."""
+
+
+READ_LIMIT = 16384  # characters of an answer; what a node says may never end
 
 
 class RemoteError(ImagingError):
@@ -111,6 +115,31 @@ class Remote:
         if done.exit_status is None:
             raise RemoteError(f"{command} was cut off: the connection was lost, or it was killed")
         return done.exit_status, done.stdout if isinstance(done.stdout, str) else ""
+
+    async def read(self, command: str, limit: int = READ_LIMIT) -> str:
+        """What a command says, at most ``limit`` characters; "" when it fails.
+
+        Raises RemoteError.
+        """
+        try:
+            process = await from_aio(
+                self._connection.create_process,
+                command,
+                stdin=asyncssh.DEVNULL,
+                stderr=asyncssh.DEVNULL,
+                errors="replace",
+            )
+            try:
+                text = ""
+                while len(text) < limit and not process.stdout.at_eof():
+                    text += await from_aio(process.stdout.read, limit - len(text))
+                if len(text) < limit:
+                    await from_aio(process.wait_closed)
+            finally:
+                process.close()
+        except Exception as error:
+            raise _attempt_failed(error) from error
+        return text if len(text) == limit or process.exit_status == 0 else ""
 
 
 @asynccontextmanager

@@ -263,6 +263,31 @@ def _check_url(key: str, text: str) -> None:
         raise ValueError(f"{key}: must have neither login nor query; see token")
 
 
+class MonitorSettings(msgspec.Struct, frozen=True):
+    """[monitor]"""
+
+    cycle_s: Annotated[float, Meta(ge=0.01, le=86400)] = 2.0
+    probe_timeout_s: Seconds = 2.0
+    probes_at_once: Annotated[int, Meta(ge=4, le=500)] = 128
+    login_interval_s: Seconds = 300.0
+    stamp_file: Annotated[str, Meta(pattern="^/[^/]")] = "/etc/imaging-image"
+    web_hosts: str = ""
+    web_clients: Annotated[int, Meta(ge=1, le=500)] = 64
+    sidecar_retry_s: Seconds = 1.0
+    sidecar_retry_limit_s: Seconds = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name of a host."""
+        for host in self.host_names:
+            if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", host):
+                raise ValueError(f"web_hosts: {host!r} is not the name of a host")
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The further names under which the page may be asked for, in lower case."""
+        return tuple(self.web_hosts.lower().split())
+
+
 class Settings(msgspec.Struct, frozen=True):
     """All settings, a member per section."""
 
@@ -283,3 +308,4 @@ class Settings(msgspec.Struct, frozen=True):
     transcripts: TranscriptsSettings = TranscriptsSettings()
     history: HistorySettings = HistorySettings()
     leases: LeasesSettings = LeasesSettings()
+    monitor: MonitorSettings = MonitorSettings()

@@ -101,6 +101,10 @@ resource = testbed
 token = {token}
 request_timeout_s = 1
 timeout_s = 5
+
+[monitor]
+cycle_s = 0.5
+probe_timeout_s = 1
 """
 BANDWIDTH_MIBPS = 400
 NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a card of its own

@@ -161,6 +161,13 @@ def command_output(command: str, name: str, home: Path) -> tuple[int, str]:
             now = float(Path("/proc/uptime").read_text().split()[0])
             powered = float((home / "powered").read_text().split()[0])
             return 0, f"{now - powered:.2f} 0.00\n"
+        case ["uname", "-r"]:
+            return 0, "6.1.0-virtual\n"
+        case ["cat", "/etc/os-release"]:
+            return 0, 'NAME="Virtual Linux"\nPRETTY_NAME="Virtual Linux 1 (loopback)"\n'
+        case ["cat", "/etc/imaging-image"]:
+            stamp = home / "stamp"  # there when somebody has written it
+            return (0, stamp.read_text()) if stamp.is_file() else (1, "")
         case _:
             return COMMAND_NOT_FOUND, f"{command}: command not found\n"
 

@@ -22,8 +22,8 @@ def choose_display(
     shared = events_on_output and _is_terminal(sys.stdout)
     obstacle = ""
     if live:
-        stream = next((s for s in (sys.stderr, sys.stdout) if _is_terminal(s)), None)
-        obstacle = "the events are written on the terminal" if shared else _obstacle(stream)
+        stream = terminal_stream()
+        obstacle = "the events are written on the terminal" if shared else obstacle_of(stream)
         if stream is not None and not obstacle:
             from imaging.feedback.display.live import LiveDisplay
 
@@ -41,11 +41,16 @@ def choose_display(
     return InlineDisplay(board, output, Escapes.of(descriptor), detail)
 
 
+def terminal_stream() -> TextIO | None:
+    """The standard stream on which a full screen would be."""
+    return next((s for s in (sys.stderr, sys.stdout) if _is_terminal(s)), None)
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def _obstacle(stream: TextIO | None) -> str:
+def obstacle_of(stream: TextIO | None) -> str:
     """Why a full screen cannot be had; "" when it can. A script with -c is not refused."""
     from imaging.feedback.display.jobs import in_foreground
 

@@ -80,6 +80,8 @@ class FullScreen:
             Look.TITLE: str(terminal.bold),
             Look.HEADER: str(terminal.underline),
             Look.FAILED: str(terminal.red) if colour else str(terminal.bold),
+            Look.WARNING: str(terminal.yellow) if colour else "",
+            Look.BUSY: str(terminal.cyan) if colour else "",
             Look.DONE: str(terminal.green) if colour else "",
             Look.WAITING: str(terminal.bright_black) if colour else "",
             Look.QUESTION: str(terminal.bold),

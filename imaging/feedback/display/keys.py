@@ -20,6 +20,8 @@ class Key(StrEnum):
     ENTER = "enter"
     ESCAPE = "escape"
     FAILURES = "failures only"
+    SORT = "sort"
+    REVERSE = "reverse"
     QUIT = "quit"
     YES = "yes"
     NO = "no"
@@ -35,6 +37,8 @@ LETTERS = {
     "\r": Key.ENTER,
     "\n": Key.ENTER,
     "f": Key.FAILURES,
+    "s": Key.SORT,
+    "r": Key.REVERSE,
     "q": Key.QUIT,
     "y": Key.YES,
     "Y": Key.YES,

@@ -1,8 +1,7 @@
 """The full-screen display: what is drawn on the terminal, and what its keys do.
 
-What a screen looks like is decided in ``screen``; here it is written, at most ten times a second,
-only where it has changed. The run never waits for it: a terminal that does not take more is left
-alone, and one that has gone away too.
+What a screen looks like is decided in ``screen``; the terminal is ``keyed_screen``'s, and the run
+never waits for it.
 """
 
 import signal
@@ -17,16 +16,12 @@ from typing import TextIO
 import trio
 
 from imaging.feedback.board import Board
-from imaging.feedback.display.full_screen import FullScreen
-from imaging.feedback.display.jobs import watch_stops
-from imaging.feedback.display.keys import Key, decode
+from imaging.feedback.display.keyed_screen import KeyedScreen
+from imaging.feedback.display.keys import Key
 from imaging.feedback.display.screen import View, pressed, screen_lines, scrolled, tail_lines
-from imaging.feedback.display.terminal import LINES_LIMIT_S, Output
 from imaging.feedback.events import Event, Noticed, Said
 from imaging.feedback.records.transcripts import transcript_path
 
-REDRAW_S = 0.1
-ESCAPE_DELAY_S = 0.05  # what follows an escape sooner belongs to it
 TAIL_SIZE = 32768  # bytes of a transcript that are looked at
 TAIL_PERIOD_S = 0.5
 
@@ -37,10 +32,9 @@ class LiveDisplay:
     def __init__(self, board: Board, stream: TextIO, keyboard: TextIO) -> None:
         """Both are terminals."""
         self._board = board
-        self._screen = FullScreen(stream.fileno(), keyboard.fileno(), stream.encoding)
-        self._keyboard = keyboard.fileno()
+        self._keyed = KeyedScreen(stream, keyboard)
+        self._screen = self._keyed.screen
         self._view = View()
-        self._wanted = trio.Event()
         self._chosen = trio.Event()
         self._tail: tuple[str | None, bytes | None] = None, None  # a node, and what was read of it
         self._notices: list[str] = []
@@ -51,12 +45,12 @@ class LiveDisplay:
             self._notices.append(event.message)
             self._view = replace(self._view, notice=event.message)
         if not isinstance(event, Said):
-            self._wanted.set()
+            self._keyed.want()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Have the screen; what others print on it meanwhile is written when it is restored."""
-        with held_output(), self._screen.kept():
+        with self._keyed.shown():
             yield
             for notice in self._notices:
                 print(notice, file=sys.stderr)
@@ -75,20 +69,12 @@ class LiveDisplay:
     async def run(self) -> None:
         """Draw, and obey keys, until cancelled."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._watch_size)
-            await nursery.start(watch_stops, self._screen.restore, self._go_on)
-            nursery.start_soon(self._read_keys)
             nursery.start_soon(self._follow_transcript)
-            while True:
-                if self._board.nodes and self._screen.is_ready():
-                    self._draw()
-                await trio.sleep(REDRAW_S)
-                # clocks go on when nothing else does
-                with trio.move_on_after(1 - time.time() % 1):
-                    await self._wanted.wait()
+            await self._keyed.run(self._draw, self._press)
 
     def _draw(self) -> None:
-        self._wanted = trio.Event()
+        if not self._board.nodes:
+            return
         width, height = self._screen.size()
         self._view = scrolled(self._view, self._board, height)
         transcript = self._transcript(height)
@@ -116,7 +102,7 @@ class LiveDisplay:
                 file = transcript_path(directory, node)
                 data = await trio.to_thread.run_sync(tail_of, file, abandon_on_cancel=True)
                 self._tail = node, data
-                self._wanted.set()
+                self._keyed.want()
             if self._view.transcript == node:
                 with trio.move_on_after(TAIL_PERIOD_S):
                     await self._chosen.wait()
@@ -125,39 +111,7 @@ class LiveDisplay:
         if view.transcript != self._view.transcript:
             self._chosen.set()
         self._view = view
-        self._wanted.set()
-
-    def _go_on(self) -> None:
-        """Go on after a stop: in the background without the screen, should that still be there."""
-        if not self._screen.is_ours():
-            self._screen.restore()
-        self._screen.forget()
-        self._wanted.set()
-
-    async def _watch_size(self, *, task_status: "trio.TaskStatus[None]") -> None:
-        with trio.open_signal_receiver(signal.SIGWINCH) as signals:
-            task_status.started()
-            async for _ in signals:
-                self._screen.forget()
-                self._wanted.set()
-
-    async def _read_keys(self) -> None:
-        """Obey keys until the terminal is closed."""
-        rest = ""
-        while True:
-            with trio.move_on_after(ESCAPE_DELAY_S if rest else float("inf")) as patience:
-                await trio.lowlevel.wait_readable(self._keyboard)
-            if patience.cancelled_caught:
-                data = b""
-            elif (typed := self._screen.read()) is None:
-                await trio.sleep(REDRAW_S)  # it is readable as long as the shell has not read it
-                continue
-            elif not (data := typed):
-                return
-            text = rest + data.decode("utf-8", "replace")
-            keys, rest = decode(text, final=patience.cancelled_caught)
-            for key in keys:
-                self._press(key)
+        self._keyed.want()
 
     def _press(self, key: Key) -> None:
         if key is Key.YES and self._view.asking:
@@ -177,24 +131,3 @@ def tail_of(file: Path) -> bytes | None:
             return stream.read(TAIL_SIZE)
     except OSError:
         return None
-
-
-@contextmanager
-def held_output() -> Iterator[None]:
-    """Hold what is printed on a terminal until the end of the block; files and pipes get theirs."""
-    import io
-
-    held: list[tuple[TextIO, io.StringIO]] = []
-    before = sys.stdout, sys.stderr
-    try:
-        for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
-            if stream.isatty():
-                held.append((stream, io.StringIO()))
-                setattr(sys, name, held[-1][1])
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
-        for stream, text in held:
-            output = Output(stream.fileno(), stream.encoding)
-            output.write(text.getvalue())
-            output.settle(LINES_LIMIT_S)

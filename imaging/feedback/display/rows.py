@@ -24,6 +24,8 @@ class Look(Enum):
     TITLE = auto()
     HEADER = auto()
     FAILED = auto()
+    WARNING = auto()
+    BUSY = auto()
     DONE = auto()
     WAITING = auto()
     QUESTION = auto()

@@ -276,6 +276,13 @@ class History:
             if taken[step] * 2 > len(nodes)
         }
 
+    def run_counts(self) -> dict[tuple[str, bool], int]:
+        """How many runs there were, by command and whether the exit code was 0."""
+        rows = self._connection.execute(
+            "SELECT command, exit_code = 0 AS fine, count(*) AS runs FROM run GROUP BY 1, 2"
+        )
+        return {(_text(row, "command"), bool(row["fine"])): _whole(row, "runs") for row in rows}
+
     def _past_run(self, row: sqlite3.Row) -> PastRun:
         nodes = self._connection.execute(
             "SELECT node, reason FROM attempt WHERE run_id = ? AND final ORDER BY place",

@@ -15,15 +15,16 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def report_schema() -> bytes:
     """What the object of ``--json`` and ``--report`` is."""
-    return _text("The report of a run of imaging", ReportDocument)
+    return schema_text("The report of a run of imaging", ReportDocument)
 
 
 def events_schema() -> bytes:
     """What one line of ``--events`` is."""
-    return _text("One line of the events of a run of imaging", AnyLine)
+    return schema_text("One line of the events of a run of imaging", AnyLine)
 
 
-def _text(title: str, described: Any) -> bytes:
+def schema_text(title: str, described: Any) -> bytes:
+    """The schema of a type."""
     schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(described)}
     return msgspec.json.format(msgspec.json.encode(_unindented(schema)), indent=2) + b"\n"
 

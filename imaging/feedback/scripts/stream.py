@@ -80,14 +80,13 @@ def write_all(descriptor: int, data: bytes) -> None:
             time.sleep(POLL_S)
 
 
-class EventStream:
-    """A sink that writes a line per event."""
+class LineStream:
+    """Lines on their way to a descriptor; what cannot be written is lost, and said once."""
 
     def __init__(self, descriptor: int, place: str) -> None:
         """Begin to write; ``descriptor`` is ours from now on, ``place`` is how messages name it."""
         self._descriptor = descriptor
         self._place = place
-        self._lines = EventLines()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: str | None = None
         # a daemon: a write that never returns does not keep the command from ending
@@ -96,30 +95,25 @@ class EventStream:
 
     @property
     def failure(self) -> str | None:
-        """Why some events were not written, if so."""
+        """Why some lines were not written, if so."""
         return self._failure and f"cannot write events to {self._place}: {self._failure}"
 
-    def take(self, event: Event) -> None:
-        """Hand the event's line to the writer."""
-        if self._failure is None:
-            line = self._lines.line(event)
-            if line is not None:
-                self._put(line)
-
-    def finish(self, report: RunReport) -> None:
-        """Write the last line, and wait a moment until it is written."""
-        if self._failure is None:
-            self._put(self._lines.last_line(report))
-            self._queue.put(None)
-            self._writer.join(report.patience)
-            if self._writer.is_alive():
-                self._fail("its reader does not read on")
-
-    def _put(self, line: bytes) -> None:
+    def put(self, line: bytes) -> None:
+        """Hand a line to the writer."""
+        if self._failure is not None:
+            return
         if self._queue.qsize() < BACKLOG:
             self._queue.put(line)
         else:
             self._fail("its reader does not read on")
+
+    def end(self, patience_s: float) -> None:
+        """Wait a moment until all is written."""
+        if self._failure is None:
+            self._queue.put(None)
+            self._writer.join(patience_s)
+            if self._writer.is_alive():
+                self._fail("its reader does not read on")
 
     def _fail(self, why: str) -> None:
         if self._failure is None:
@@ -135,3 +129,29 @@ class EventStream:
             self._fail(error.strerror or repr(error))
         finally:
             os.close(self._descriptor)
+
+
+class EventStream:
+    """A sink that writes a line per event."""
+
+    def __init__(self, descriptor: int, place: str) -> None:
+        """Begin to write; ``descriptor`` is ours from now on, ``place`` is how messages name it."""
+        self._lines = EventLines()
+        self._stream = LineStream(descriptor, place)
+
+    @property
+    def failure(self) -> str | None:
+        """Why some events were not written, if so."""
+        return self._stream.failure
+
+    def take(self, event: Event) -> None:
+        """Hand the event's line to the writer."""
+        if self._stream.failure is None:
+            line = self._lines.line(event)
+            if line is not None:
+                self._stream.put(line)
+
+    def finish(self, report: RunReport) -> None:
+        """Write the last line, and wait a moment until it is written."""
+        self._stream.put(self._lines.last_line(report))
+        self._stream.end(report.patience)

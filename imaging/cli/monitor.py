@@ -1,0 +1,172 @@
+"""imaging-monitor."""
+
+import os
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from imaging.cli.columns import aligned
+from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
+from imaging.cli.outputs import STANDARD_OUTPUT, STDOUT
+from imaging.cli.service import Service
+from imaging.cli.session import Site, run_service
+
+if TYPE_CHECKING:
+    # what speaks with nodes is imported when the options are known to be right
+    from imaging.monitor.live import LiveFace
+    from imaging.monitor.service import Monitor
+
+NAME = "imaging-monitor"
+LAST_WORDS_S = 0.25  # for each face
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants to see of the nodes, and where."""
+
+    once: bool
+    as_json: bool
+    events: str | None
+    quiet: bool
+    live: bool
+
+
+@click.command(NAME, context_settings=CONTEXT)
+@node_selection
+@click.option("--once", is_flag=True, help="Look once, print a table, and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: one JSON object, no table.")
+@click.option(
+    "--events",
+    metavar="FILE|-",
+    help="Write each change as it is seen, a line of JSON each; - is standard output.",
+)
+@click.option(
+    "-t",
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End after so long; without it, it goes on until it is told to end.",
+)
+@live_option
+@click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
+@click.pass_context
+def command(
+    context: click.Context,
+    node_spec: tuple[str, ...],
+    use_all: bool,
+    once: bool,
+    as_json: bool,
+    events: str | None,
+    timeout: float | None,
+    live: bool,
+    quiet: bool,
+) -> None:
+    """Watch nodes: their power, their systems and ramdisks, their images.
+
+    Nothing is changed on any node. Each is looked at in its own rhythm ([monitor] cycle_s in the
+    settings): what its power card says, whether ssh answers, or else its ramdisk; a login asks
+    what system it is when it is new, and then rarely. A line tells each change.
+
+    The exit code is 0 when it ends as it was told to: by Ctrl-C or SIGTERM, or after -t. With
+    --once it is 0 when all power cards have said whether their nodes are on, and 1 otherwise.
+
+    \b
+    Examples:
+      imaging-monitor -a
+      imaging-monitor -c -a
+      imaging-monitor --once 1-12
+      imaging-monitor -a --events - -t 3600
+    """
+    if as_json and not once:
+        raise click.UsageError("--json goes with --once")
+    if once and events is not None:
+        raise click.UsageError("--once has no events")
+    if live and (once or quiet):
+        raise click.UsageError("-c goes neither with --once nor with -q")
+    wishes = Wishes(once=once, as_json=as_json, events=events, quiet=quiet, live=live)
+    words = SelectionWords(node_spec, use_all)
+
+    def body(site: Site, service: Service) -> int:
+        monitor = prepared(site, words)
+        if wishes.once:
+            return look_once(monitor, wishes, service)
+        return keep_watching(monitor, wishes, service)
+
+    context.exit(run_service(NAME, timeout, body))
+
+
+def prepared(site: Site, words: SelectionWords) -> "Monitor":
+    """A monitor of the selected nodes. Raises ConfigurationError."""
+    nodes = words.nodes(site)
+    from imaging.monitor.leases import NoLeases
+    from imaging.monitor.service import Monitor
+    from imaging.node.remote import prepare_login
+
+    ssh = site.settings.ssh
+    return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key), NoLeases())
+
+
+def look_once(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
+    """Look once, and print what was seen; gives the exit code."""
+    from imaging.monitor.documents import once_document
+    from imaging.monitor.observations import Power
+    from imaging.monitor.wording import counts_text, table_rows
+
+    finished = service.run(monitor.once)
+    testbed = monitor.testbed
+    if wishes.as_json:
+        sys.stdout.write(once_document(testbed).decode())
+    else:
+        # how long it is so, nobody can know after one look
+        print("\n".join(aligned(table_rows(testbed, time.time(), leave_out={"SINCE"}))))
+        print(counts_text(testbed), file=sys.stderr)
+    if not finished:
+        how = f"interrupted by {service.signalled.name}" if service.signalled else "out of time"
+        print(f"{NAME}: {how}, before all nodes were looked at", file=sys.stderr)
+        return 1
+    said = all(node.power in (Power.ON, Power.OFF) for node in testbed.nodes.values())
+    return 0 if said else 1
+
+
+def keep_watching(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
+    """Watch until told to end; gives the exit code."""
+    from imaging.feedback.scripts.stream import LineStream, open_stream
+    from imaging.monitor.faces import EventsFace, TextFace
+
+    if wishes.events is not None:
+        stream = LineStream(open_stream(wishes.events, STDOUT), wishes.events)
+        monitor.faces.append(EventsFace(stream, monitor.testbed))
+    screen = live_face(monitor, wishes) if wishes.live else None
+    if screen is not None:
+        monitor.faces.append(screen)
+    elif not wishes.quiet and wishes.events != STANDARD_OUTPUT:
+        stream = LineStream(os.dup(STDOUT), "standard output")
+        monitor.faces.append(TextFace(stream, monitor.testbed))
+    try:
+        with screen.shown() if screen is not None else nullcontext():
+            service.run(monitor.keep)
+    finally:
+        lost = [face.end(LAST_WORDS_S) for face in monitor.faces]
+    for loss in filter(None, lost):
+        print(f"{NAME}: {loss}", file=sys.stderr)
+    return 0
+
+
+def live_face(monitor: "Monitor", wishes: Wishes) -> "LiveFace | None":
+    """The full screen; None where it is not possible, which is said in a line."""
+    from imaging.feedback.display.displays import obstacle_of, terminal_stream
+
+    stream = terminal_stream()
+    obstacle = obstacle_of(stream)
+    if wishes.events == STANDARD_OUTPUT and sys.stdout.isatty():
+        obstacle = "the events are written on the terminal"
+    if stream is None or obstacle:
+        print(f"{NAME}: no full screen: {obstacle}", file=sys.stderr)
+        return None
+    from imaging.monitor.live import LiveFace
+
+    return LiveFace(monitor.testbed, stream, sys.stdin)

@@ -1,0 +1,68 @@
+"""How a command runs that goes on until it is told to end, or its time is up."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imaging.cli.operation import STOPPING_SIGNALS, command_age
+from imaging.cli.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    import trio
+
+END_LIMIT_S = 0.9  # from a signal, or the end of the time, to the end of the process
+
+
+@dataclass(slots=True)
+class Service:
+    """Something that is served until then; ``timeout`` is in seconds since the command began."""
+
+    command: str
+    timeout: float
+    signalled: signal.Signals | None = None
+    _watchdog: Watchdog = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have the last word on the timeout."""
+        self._watchdog = Watchdog(self.command)
+        if self.timeout < float("inf"):
+            self._watchdog.limit(self.timeout - command_age() + END_LIMIT_S)
+
+    def rest(self) -> None:
+        """The process ends by itself."""
+        self._watchdog.rest()
+
+    def run(self, serve: Callable[[], Awaitable[None]]) -> bool:
+        """Serve; gives whether it has come to its own end. Raises ImagingError."""
+        import trio
+
+        return trio.run(self._main, serve)
+
+    async def _main(self, serve: Callable[[], Awaitable[None]]) -> bool:
+        import trio
+
+        scope = trio.CancelScope(deadline=trio.current_time() + self.timeout - command_age())
+        async with trio.open_nursery() as services:
+            await services.start(self._watch_signals, scope)
+            with scope:
+                await serve()
+            services.cancel_scope.cancel(reason="the service has ended")
+        return not scope.cancelled_caught
+
+    async def _watch_signals(
+        self, scope: "trio.CancelScope", *, task_status: "trio.TaskStatus[None]"
+    ) -> None:
+        """End at the first signal; the second one means it."""
+        import trio
+
+        # what the parent has told us to ignore (nohup, a background job) stays ignored
+        wanted = [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+        with trio.open_signal_receiver(*wanted) as signals:
+            task_status.started()
+            async for number in signals:
+                if self.signalled is not None:
+                    raise KeyboardInterrupt
+                self.signalled = signal.Signals(number)
+                self._watchdog.limit(END_LIMIT_S)
+                scope.cancel(reason=self.signalled.name)

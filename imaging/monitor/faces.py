@@ -1,0 +1,82 @@
+"""The faces of the monitor: who shows the nodes to whom.
+
+A face is told each change, and must not wait for anybody when it is: it puts what is to be told
+somewhere, and its own task, or thread, sees to the rest.
+"""
+
+import time
+from typing import Protocol
+
+import trio
+
+from imaging.feedback.scripts.stream import LineStream
+from imaging.monitor.documents import changed_line, ended_line, testbed_line
+from imaging.monitor.testbed import NodeState, Testbed
+from imaging.monitor.wording import change_text, counts_text
+
+
+class Face(Protocol):
+    """Somebody who shows the nodes."""
+
+    def take(self, at: float, before: NodeState, after: NodeState) -> None:
+        """A node has changed, as seen ``at`` (seconds since the epoch)."""
+
+    async def run(self) -> None:
+        """Show, until cancelled."""
+
+    def end(self, patience_s: float) -> str | None:
+        """Say the last words, within so many seconds; gives what could not be told, if so."""
+
+
+class EventsFace:
+    """A line of JSON per change."""
+
+    def __init__(self, stream: LineStream, testbed: Testbed) -> None:
+        """``stream`` is ours from now on."""
+        self._stream = stream
+        self._stream.put(testbed_line(testbed.nodes.values()))
+
+    def take(self, at: float, before: NodeState, after: NodeState) -> None:
+        """Write a line."""
+        line = changed_line(at, before, after)
+        if line is not None:
+            self._stream.put(line)
+
+    async def run(self) -> None:
+        """A thread writes."""
+        await trio.sleep_forever()
+
+    def end(self, patience_s: float) -> str | None:
+        """Write the last line."""
+        self._stream.put(ended_line())
+        self._stream.end(patience_s)
+        return self._stream.failure
+
+
+class TextFace:
+    """A line of text per change that is worth one."""
+
+    def __init__(self, stream: LineStream, testbed: Testbed) -> None:
+        """``stream`` is ours from now on."""
+        self._stream = stream
+        self._testbed = testbed
+
+    def take(self, at: float, before: NodeState, after: NodeState) -> None:
+        """Write a line, with the time of day."""
+        text = change_text(before, after)
+        if text is not None:
+            self._put(at, text)
+
+    async def run(self) -> None:
+        """A thread writes."""
+        await trio.sleep_forever()
+
+    def end(self, patience_s: float) -> str | None:
+        """Sum up."""
+        self._put(time.time(), counts_text(self._testbed))
+        self._stream.end(patience_s)
+        return self._stream.failure
+
+    def _put(self, at: float, text: str) -> None:
+        clock = time.strftime("%H:%M:%S", time.localtime(at))
+        self._stream.put(f"{clock} {text}\n".encode(errors="replace"))

@@ -1,0 +1,62 @@
+"""The monitor as a whole: the watch and what this host has recorded, and all faces."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from imaging.monitor.leases import LeaseBook, LeaseProbe
+from imaging.monitor.observations import Observation
+from imaging.monitor.records import HistoryProbe
+from imaging.monitor.rhythm import Rhythm
+from imaging.monitor.testbed import NodeState, Testbed
+from imaging.monitor.watch import Watch
+from imaging.node.remote import SshLogin
+from imaging.site.inventory import Node
+from imaging.site.schema import Settings
+from imaging.site.state import history_file
+
+if TYPE_CHECKING:
+    from imaging.monitor.faces import Face
+
+
+class Monitor:
+    """Watches nodes, and has them shown."""
+
+    def __init__(
+        self, nodes: Sequence[Node], settings: Settings, login: SshLogin, leases: LeaseBook
+    ) -> None:
+        """Nothing is known, and there is no face yet."""
+        self.faces: list[Face] = []
+        self._watch = Watch(nodes, settings, login, self._tell)
+        self._cycle_s = settings.monitor.cycle_s
+        names = [node.name for node in nodes]
+        self.history = HistoryProbe(history_file(settings), names, self._watch.see)
+        self._leases = LeaseProbe(leases, names, self._watch.see)
+
+    @property
+    def testbed(self) -> Testbed:
+        """What is known."""
+        return self._watch.testbed
+
+    def _tell(self, before: NodeState, after: NodeState, seen: Observation) -> None:
+        for face in self.faces:
+            face.take(seen.at, before, after)
+
+    async def once(self) -> None:
+        """Look at everything once."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.history.look)
+            nursery.start_soon(self._leases.look)
+            nursery.start_soon(self._watch.once)
+
+    async def keep(self) -> None:
+        """Watch and show until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for face in self.faces:
+                nursery.start_soon(face.run)
+            # what is on the disks is known before anything is seen
+            await self.history.look()
+            nursery.start_soon(Rhythm(self._cycle_s).keep, self.history.look)
+            nursery.start_soon(Rhythm(self._cycle_s).keep, self._leases.look)
+            nursery.start_soon(self._watch.keep)

@@ -1,0 +1,185 @@
+"""The state of the testbed, folded from observations; pure.
+
+Probes tell the same thing again and again: ``Testbed.fold`` says whether anything has changed, and
+only changes are events for the faces.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from imaging.monitor.observations import (
+    ImageSeen,
+    Lease,
+    LeaseSeen,
+    LoadedImage,
+    Observation,
+    Power,
+    PowerSeen,
+    Ramdisk,
+    ReachSeen,
+    Ssh,
+    System,
+)
+
+CLOCK_SLACK_S = 2.0  # two calculations of the same boot's time do not differ by more
+
+
+class Condition(StrEnum):
+    """What a node is doing, in one word: those that want attention first."""
+
+    NO_CMC = "no-cmc"  # nothing answers, its card neither
+    NO_LOGIN = "no-login"  # something answers, and lets us not in
+    NO_SSH = "no-ssh"  # has power, and neither ssh nor a ramdisk: it boots, or hangs
+    RAMDISK = "ramdisk"
+    UP = "up"
+    OFF = "off"
+    UNKNOWN = "unknown"  # not everything was probed yet
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What is known of a node.
+
+    ``since`` is when its condition began, and ``gone`` when its last system went away, both in
+    seconds since the epoch (None when it was not seen to go). ``boot_s`` are the seconds that its
+    last boot has taken, from there to ssh.
+    """
+
+    name: str
+    power: Power = Power.UNKNOWN
+    power_message: str = ""
+    ssh: Ssh = Ssh.UNKNOWN
+    ssh_message: str = ""
+    ramdisk: Ramdisk = Ramdisk.UNKNOWN
+    ramdisk_message: str = ""
+    system: System | None = None
+    image: LoadedImage | None = None
+    lease: Lease | None = None
+    since: float | None = None
+    gone: float | None = None
+    boot_s: float | None = None
+
+    @property
+    def condition(self) -> Condition:
+        """The one word. A card that says off is believed, whatever was seen before."""
+        if self.power is Power.OFF:
+            return Condition.OFF
+        if self.ssh is Ssh.UP:
+            return Condition.UP
+        if self.ramdisk is Ramdisk.UP:
+            return Condition.RAMDISK
+        if self.ssh in (Ssh.NO_LOGIN, Ssh.NOT_SSH) or self.ramdisk is Ramdisk.NO_SHELL:
+            return Condition.NO_LOGIN
+        if self.power is Power.UNKNOWN or self.ssh is Ssh.UNKNOWN:
+            return Condition.UNKNOWN
+        return Condition.NO_SSH if self.power is Power.ON else Condition.NO_CMC
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words; "" when nothing is. A dead card is told of a node that is up."""
+        if self.power in (Power.NO_CMC, Power.REFUSED):
+            return self.power_message
+        match self.condition:
+            case Condition.NO_LOGIN if self.ramdisk is Ramdisk.NO_SHELL:
+                return self.ramdisk_message
+            case Condition.NO_LOGIN | Condition.NO_SSH:
+                return self.ssh_message
+            case _:
+                return ""
+
+    @property
+    def image_name(self) -> str:
+        """The image on its disk: by the history, else by the stamp of its system."""
+        if self.image is not None:
+            return self.image.name
+        return self.system.stamp if self.system is not None else ""
+
+
+def folded(node: NodeState, seen: Observation) -> NodeState:
+    """A node after an observation."""
+    match seen:
+        case PowerSeen():
+            after = _after_power(node, seen)
+        case ReachSeen():
+            after = _after_reach(node, seen)
+        case ImageSeen():
+            after = replace(node, image=seen.image)
+        case LeaseSeen():
+            after = replace(node, lease=seen.lease)
+    if after.condition is not node.condition:
+        after = replace(after, since=seen.at)
+    return after
+
+
+def _after_power(node: NodeState, seen: PowerSeen) -> NodeState:
+    after = replace(node, power=seen.power, power_message=seen.message)
+    if seen.power is Power.OFF:
+        # what was there is gone, whether it was looked at meanwhile or not
+        return replace(
+            after,
+            gone=None,
+            system=None,
+            ssh=Ssh.SILENT if node.ssh is Ssh.UP else node.ssh,
+            ramdisk=Ramdisk.ABSENT if node.ramdisk is Ramdisk.UP else node.ramdisk,
+        )
+    if seen.power is Power.ON and node.power is Power.OFF:
+        return replace(after, gone=seen.at)
+    return after
+
+
+def _after_reach(node: NodeState, seen: ReachSeen) -> NodeState:
+    after = replace(
+        node,
+        ssh=seen.ssh,
+        ssh_message=seen.ssh_message,
+        ramdisk=seen.ramdisk,
+        ramdisk_message=seen.ramdisk_message,
+    )
+    if seen.ssh is not Ssh.UP:
+        was_up = node.ssh is Ssh.UP and node.power is not Power.OFF
+        return replace(after, system=None, gone=seen.at if was_up else node.gone)
+    return after if seen.system is None else _after_login(after, node, seen.at, seen.system)
+
+
+def _after_login(after: NodeState, before: NodeState, at: float, system: System) -> NodeState:
+    """A system was asked about itself: it may be another one, or another boot of it."""
+    if before.system is not None and _same_boot(before.system.booted, system.booted):
+        system = replace(system, booted=before.system.booted)
+    after = replace(after, system=system, gone=None)
+    gone = before.gone
+    if gone is None or system.booted is None or system.booted < gone - CLOCK_SLACK_S:
+        return after  # it was not away, or only out of reach
+    return replace(after, boot_s=round(at - gone, 3))
+
+
+def _same_boot(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= CLOCK_SLACK_S
+
+
+@dataclass(slots=True)
+class Testbed:
+    """All nodes that are watched, by name, in their order."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> "Testbed":
+        """A testbed of which nothing is known yet."""
+        return cls({name: NodeState(name) for name in names})
+
+    def fold(self, seen: Observation) -> NodeState | None:
+        """Take an observation into account; gives the node when that has changed it."""
+        before = self.nodes[seen.node]
+        after = folded(before, seen)
+        if after == before:
+            return None
+        self.nodes[seen.node] = after
+        return after
+
+    def conditions(self) -> Counter[Condition]:
+        """How many nodes are in each condition."""
+        return Counter(node.condition for node in self.nodes.values())

@@ -1,0 +1,82 @@
+"""The watch: a nursery with one child per node, which looks at it in its own rhythm.
+
+Nothing that a node or its card does slows the others, or ends the watch: what a probe meets is an
+observation.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import trio
+
+from imaging._aio import open_aio
+from imaging.monitor.observations import Observation, Power, PowerSeen
+from imaging.monitor.probes import PowerProbe, Probing, ReachProbe
+from imaging.monitor.rhythm import OFF_CYCLES, Rhythm
+from imaging.monitor.testbed import NodeState, Testbed
+from imaging.node.power.cmc import open_card
+from imaging.node.remote import SshLogin
+from imaging.site.inventory import Node
+from imaging.site.schema import PowerSettings, Settings
+
+Changed = Callable[[NodeState, NodeState, Observation], None]
+"""Who is told a change: the node before, the node after, and what was seen."""
+
+
+class Watch:
+    """What is known of the nodes, kept up to date while ``keep`` runs."""
+
+    def __init__(
+        self, nodes: Sequence[Node], settings: Settings, login: SshLogin, on_change: Changed
+    ) -> None:
+        """Nothing is known yet. ``on_change`` is called for what changes, and nothing else."""
+        self.testbed = Testbed.of(node.name for node in nodes)
+        self._nodes = nodes
+        self._settings = settings
+        self._cards = _single_attempts(settings)
+        self._on_change = on_change
+        self._probing = Probing.of(settings, login, self.see)
+        self._reach_rhythms: dict[str, Rhythm] = {}
+
+    def see(self, seen: Observation) -> None:
+        """Take an observation into account, and tell when it has changed something."""
+        before = self.testbed.nodes[seen.node]
+        after = self.testbed.fold(seen)
+        if isinstance(seen, PowerSeen) and seen.node in self._reach_rhythms:
+            rhythm = self._reach_rhythms[seen.node]
+            rhythm.cycles = OFF_CYCLES if seen.power is Power.OFF else 1
+            if seen.power is not before.power:
+                rhythm.hurry()
+        if after is not None:
+            self._on_change(before, after, seen)
+
+    async def once(self) -> None:
+        """Look at everything once."""
+        async with open_aio(), trio.open_nursery() as nursery:
+            for node in self._nodes:
+                nursery.start_soon(self._look_at_power, node)
+                nursery.start_soon(ReachProbe(node, self._probing).look)
+
+    async def _look_at_power(self, node: Node) -> None:
+        async with open_card(node, self._cards) as card:
+            await PowerProbe(node, card, self._probing).look()
+
+    async def keep(self) -> None:
+        """Look at everything again and again, until cancelled."""
+        async with open_aio(), trio.open_nursery() as nursery:
+            for node in self._nodes:
+                nursery.start_soon(self._keep_node, node)
+
+    async def _keep_node(self, node: Node) -> None:
+        """One node: a card that hangs does not hold up the look at the ports."""
+        cycle_s = self._settings.monitor.cycle_s
+        reach = self._reach_rhythms[node.name] = Rhythm(cycle_s)
+        async with open_card(node, self._cards) as card, trio.open_nursery() as nursery:
+            nursery.start_soon(Rhythm(cycle_s).keep, PowerProbe(node, card, self._probing).look)
+            nursery.start_soon(reach.keep, ReachProbe(node, self._probing).look)
+
+
+def _single_attempts(settings: Settings) -> PowerSettings:
+    """How cards are asked: the next cycle is the next attempt."""
+    timeout_s = settings.monitor.probe_timeout_s
+    return msgspec.structs.replace(settings.power, attempts=1, request_timeout_s=timeout_s)
