@@ -67,7 +67,7 @@ def command(
     \b
     Examples:
       imaging-wait -t 120 1-12
-      imaging-reset 4 && imaging-wait --uptime-below 0 4
+      imaging-reset 4 && imaging-wait --uptime-below 20 4
     """
     from imaging.operations.preflight import plan_wait
     from imaging.operations.wait import WaitPlan, wait

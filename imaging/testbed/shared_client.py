@@ -84,14 +84,15 @@ class SharedClients:
                 client.disk.unlink(missing_ok=True)
 
     async def _run(self, key: tuple[str, ...], client: SharedClient, address: str) -> None:
-        status = 1
+        status, began = 1, trio.current_time()
         try:
             with client.scope:
                 status = await self._transfer([*key, str(client.disk)], client, address)
         finally:
             # who comes from now on has another client
             del self._running[key]
-        log.info("shared client %s: %d", " ".join(key), status)
+        seconds = trio.current_time() - began
+        log.info("shared client %s: status %d after %.3f s", " ".join(key), status, seconds)
         client.say(b"", status if status >= 0 else 128 - status)
 
     async def _transfer(self, words: list[str], client: SharedClient, address: str) -> int:

@@ -63,18 +63,18 @@ class Group:
         self._started.append(measured)
         return measured
 
-    def wait(self, measured: Measured, limit_s: float = LIMIT_S) -> Usage:
-        """The end of a process that ends well by itself.
+    def wait(self, measured: Measured, limit_s: float = LIMIT_S, status: int = 0) -> Usage:
+        """The end of a process that ends by itself, with this exit status.
 
-        Raises BenchError when it fails, or does not end within the limit.
+        Raises BenchError when it has another, or does not end within the limit.
         """
         usage = self._reap(measured, limit_s)
         if usage is None:
             raise BenchError(f"{measured.role} did not end within {limit_s:g} s")
-        status = measured.process.returncode
-        if status != 0:
+        ended = measured.process.returncode
+        if ended != status:
             words = measured.words_said()[-WORDS_SHOWN:]
-            raise BenchError(f"{measured.role} ended with status {status}: {words}")
+            raise BenchError(f"{measured.role} ended with status {ended}: {words}")
         return usage
 
     def stop(self, measured: Measured) -> Usage:

@@ -16,6 +16,7 @@ MODULES = (
     "dataplane_network",
     "dataplane_pacing",
     "simulation",
+    "orchestration",
 )
 
 

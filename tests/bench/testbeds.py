@@ -1,0 +1,106 @@
+"""Virtual testbeds of simulated nodes, and the product's commands in them."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.processes import LIMIT_S, BenchError, Group, Measured, processes
+from tests.bench.statistics import Sample
+from tests.bench.tools import BIN
+from tests.commands import user_environment
+
+RAMDISK_BOOT_S, SYSTEM_BOOT_S = 4.0, 5.0
+DISK_MIB = 32
+START_LIMIT_S = 120.0
+_CLIENT = re.compile(r"shared client .*: status 0 after ([0-9.]+) s")
+
+
+class Testbed:
+    """A testbed that runs. ``with running_testbed(...)`` ends it."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    def __init__(self, directory: Path, nodes: int) -> None:
+        """``directory`` is the testbed's own."""
+        self.directory = directory
+        self.nodes = nodes
+        self._log = directory / "testbed.log"
+
+    def client_seconds(self) -> float:
+        """How long the last frisbee client took. Raises BenchError."""
+        found = _CLIENT.findall(self._log.read_text())
+        if not found:
+            raise BenchError("no frisbee client has run in the testbed")
+        return float(found[-1])
+
+    def run(self, *words: str, limit_s: float = LIMIT_S) -> Sample:
+        """A command of the product, to its good end."""
+        with processes(self.directory) as group:
+            began = time.monotonic()
+            usage = group.wait(_start(group, words), limit_s)
+            return Sample(time.monotonic() - began, {"command": usage})
+
+    def run_late(self, seconds: float, *words: str) -> Sample:
+        """A command that ends by its timeout: what it takes beyond that."""
+        with processes(self.directory) as group:
+            began = time.monotonic()
+            started = _start(group, [*words, "-t", str(seconds)])
+            usage = group.wait(started, seconds + LIMIT_S, status=1)
+            return Sample(time.monotonic() - began - seconds, {"command": usage})
+
+    def run_and_stop(self, seconds: float, *words: str) -> Sample:
+        """A command that is told to stop after so long: from the signal to its end."""
+        with processes(self.directory) as group:
+            started = _start(group, words)
+            time.sleep(seconds)
+            began = time.monotonic()
+            started.process.send_signal(signal.SIGTERM)
+            usage = group.wait(started, status=1)
+            return Sample(time.monotonic() - began, {"command": usage})
+
+
+def _start(group: Group, words: Sequence[str]) -> Measured:
+    # a command of ours, or one with its whole path
+    return group.start("command", [BIN / words[0], *words[1:]])
+
+
+@contextmanager
+def running_testbed(
+    directory: Path, nodes: int, *, ramdisk_boot_s: float = RAMDISK_BOOT_S
+) -> Iterator[Testbed]:
+    """A testbed of simulated nodes for as long as the block lasts. Raises BenchError."""
+    directory.mkdir()
+    words = (
+        "up",
+        str(directory),
+        f"--nodes={nodes}",
+        "--simulate",
+        "--background",
+        f"--disk-size={DISK_MIB}",
+        f"--ramdisk-boot={ramdisk_boot_s}",
+        f"--os-boot={SYSTEM_BOOT_S}",
+    )
+    _testbed_command(directory, *words)
+    try:
+        yield Testbed(directory, nodes)
+    finally:
+        _testbed_command(directory, "down", str(directory))
+
+
+def _testbed_command(directory: Path, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "imaging", "testbed", *words],
+        env=user_environment(directory),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_LIMIT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BenchError(f"imaging-testbed {words[0]}: {done.stderr.strip()}")
