@@ -9,7 +9,7 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.node.power import PowerState
-from imaging.node.power.cmc import CmcCard, open_client
+from imaging.node.power.cmc import CmcCard, open_transport
 
 Answer = Callable[[trio.SocketStream, bytes], Awaitable[None]]
 
@@ -28,10 +28,10 @@ async def card_answering(
             await answer(stream, bytes(request))
         await stream.aclose()
 
-    async with trio.open_nursery() as nursery, open_client(0.2) as client:
+    async with trio.open_nursery() as nursery, open_transport() as transport:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        yield CmcCard(client, "fit01", "127.0.0.1", port, attempts, 0.2, 0.001), requests
+        yield CmcCard(transport, "fit01", "127.0.0.1", port, attempts, 0.2, 0.001), requests
         nursery.cancel_scope.cancel()
 
 
@@ -97,8 +97,8 @@ async def test_bad_answers(answer: Answer, reason: Reason, words: str) -> None:
 
 async def test_a_refused_connection_is_tried_again_and_then_told() -> None:
     with trio.fail_after(5):
-        async with open_client(0.2) as client:
-            card = CmcCard(client, "fit01", "127.0.0.1", 1, 3, 0.2, 0.001)
+        async with open_transport() as transport:
+            card = CmcCard(transport, "fit01", "127.0.0.1", 1, 3, 0.2, 0.001)
             with pytest.raises(NodeError, match="does not answer to status") as caught:
                 await card.status()
     assert caught.value.reason is Reason.NO_CMC

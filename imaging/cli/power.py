@@ -19,7 +19,7 @@ ABOUT = {
     "status": "Ask the power cards whether the selected nodes are on.",
     "on": "Switch the selected nodes on, and see that their cards say so.",
     "off": "Cut the power of the selected nodes, and see that their cards say so.",
-    "reset": "Reset the selected nodes, which must be on. imaging-wait --uptime-below 20 proves it.",
+    "reset": "Reset the selected nodes, which must be on; imaging-wait --uptime-below 20 proves it",
     "info": "Print what the power cards of the selected nodes say about themselves.",
 }
 READING = ("status", "info")

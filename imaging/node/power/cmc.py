@@ -5,7 +5,6 @@
 and no trust in what it sends.
 """
 
-import http.cookiejar
 import random
 import ssl
 from collections.abc import AsyncIterator
@@ -23,34 +22,30 @@ from imaging.site.schema import PowerSettings
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
 
 
-# cards speak plain HTTP: no client is to load the CA bundle, which takes 30 ms
+# cards speak plain HTTP: nobody is to load the CA bundle, which takes 30 ms
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_ONE_REQUEST = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+_HEADERS = {"Connection": "close"}
 
 
 @asynccontextmanager
-async def open_client(request_timeout_s: float) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client for one card. Proxies of the environment are not asked.
+async def open_transport() -> AsyncIterator[httpx.AsyncHTTPTransport]:
+    """HTTP to one card. It knows no cookies, follows no redirect and asks no proxy.
 
-    Not for all cards of a run: for each request, httpx looks at all connections of a client.
+    Not for all cards of a run: for each request, all connections of a transport are looked at.
     """
-    # a cookie that cannot be sent back would break every later request
-    no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    async with httpx.AsyncClient(
-        cookies=no_cookies,
-        trust_env=False,
-        verify=_NO_TLS,
-        timeout=request_timeout_s,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-    ) as client:
-        yield client
+    async with httpx.AsyncHTTPTransport(
+        verify=_NO_TLS, trust_env=False, limits=_ONE_REQUEST
+    ) as transport:
+        yield transport
 
 
 @asynccontextmanager
 async def open_card(node: Node, settings: PowerSettings) -> AsyncIterator[PowerCard]:
     """Have the card of a node, as long as the block lasts."""
-    async with open_client(settings.request_timeout_s) as client:
+    async with open_transport() as transport:
         yield CmcCard(
-            client,
+            transport,
             node.name,
             node.cmc.ip,
             settings.port,
@@ -68,7 +63,7 @@ class CmcCard:
     ``retry_delay_s`` seconds apart (jittered). All verbs may be repeated without harm.
     """
 
-    client: httpx.AsyncClient
+    transport: httpx.AsyncHTTPTransport
     node: str
     address: str
     port: int
@@ -126,14 +121,19 @@ class CmcCard:
 
     async def _request(self, verb: str) -> str:
         url = f"http://{self.address}:{self.port}/{verb}"
-        async with self.client.stream("GET", url) as response:
-            body = b""
-            # cancelling ends httpx's nested generators in order; leaving the loop would not
+        request = httpx.Request("GET", url, headers=_HEADERS)
+        response = await self.transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        body = b""
+        try:
+            # cancelling ends the transport's nested generators in order; leaving the loop would not
             with trio.CancelScope() as enough:
-                async for piece in response.aiter_raw():
+                async for piece in response.stream:
                     body += piece
                     if len(body) > ANSWER_LIMIT:
                         enough.cancel(reason="the answer is too long")
+        finally:
+            await response.aclose()
         if len(body) > ANSWER_LIMIT:
             raise self._refused(verb, f"sent more than {ANSWER_LIMIT} bytes")
         text = body.decode("ascii", "replace").strip()
