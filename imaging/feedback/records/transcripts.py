@@ -34,6 +34,7 @@ SUFFIX = ".log"
 MEBIBYTE = 1024 * 1024
 DAY_S = 86400
 YOUNG_S = 6 * 3600
+GATHER_S = 0.05  # what comes within so long of each other is written at once
 BACKLOG_LIMIT = 32 * MEBIBYTE  # bytes that wait to be written; more means that nothing moves
 PRUNE_LIMIT = 100  # directories removed by one run: none has to pay for all that was left
 
@@ -66,8 +67,9 @@ class Transcripts:
         """Write into a directory that is there; no file gets more than ``limit`` bytes."""
         self.directory = directory
         self._limit = limit
-        self._files: dict[str, _File] = {}
+        self._files: dict[str | None, _File] = {}
         self._writer = _Writer()
+        self._run = _File(directory / f"{RUN}{SUFFIX}", limit, self._writer)
         self._run_id = directory.name
 
     @property
@@ -78,18 +80,17 @@ class Transcripts:
     def take(self, event: Event) -> None:
         """Keep an event, if it is worth it; the disk is left to the thread."""
         if isinstance(event, Said):
-            file = self._file(transcript_path(self.directory, event.node))
+            file = self._file(event.node)
             file.append(file.dialogue.said(event.at, event.channel, event.way, event.data))
             return
         entry, line = event_text(event), event_line(event)
         if entry is None or line is None:
             return
         level = logging.getLevelName(entry[0])
-        run = self._file(self.directory / f"{RUN}{SUFFIX}")
-        run.append(f"{time_text(event.at)} {self._run_id} {level} {readable(line[1])}\n")
+        self._run.append(f"{time_text(event.at)} {self._run_id} {level} {readable(line[1])}\n")
         node = _node_of(event)
         if node is not None:
-            file = self._file(transcript_path(self.directory, node))
+            file = self._file(node)
             file.append(file.dialogue.told(event.at, line[1].removeprefix(f"{node} ")))
 
     def finish(self, report: RunReport) -> None:
@@ -97,14 +98,17 @@ class Transcripts:
 
     def close(self, patience_s: float) -> None:
         """End unfinished lines, and wait for the disk, at most so many seconds."""
-        for file in self._files.values():
+        for file in [*self._files.values(), self._run]:
             file.append(file.dialogue.end(time.time()))
         self._writer.close(patience_s)
 
-    def _file(self, path: Path) -> "_File":
-        if path.name not in self._files:
-            self._files[path.name] = _File(path, self._limit, self._writer)
-        return self._files[path.name]
+    def _file(self, node: str | None) -> "_File":
+        """The file of a node, or that of what is no node's."""
+        file = self._files.get(node)
+        if file is None:
+            path = transcript_path(self.directory, node)
+            file = self._files[node] = _File(path, self._limit, self._writer)
+        return file
 
 
 def _node_of(event: Event) -> str | None:
@@ -147,6 +151,7 @@ class _Writer:
         self._queue: queue.SimpleQueue[tuple[Path, bytes] | None] = queue.SimpleQueue()
         # one is counted by each side, so that neither has to lock
         self._taken = self._written = 0
+        self._closing = threading.Event()
         # a daemon: should the disk hang, the command ends all the same
         self._thread = threading.Thread(target=self._run, name="transcripts", daemon=True)
         self._thread.start()
@@ -163,6 +168,7 @@ class _Writer:
 
     def close(self, budget_s: float) -> None:
         """Wait until all is written, at most ``budget_s`` seconds."""
+        self._closing.set()
         self._queue.put(None)
         self._thread.join(budget_s)
         if self._thread.is_alive() and self.problem is None:
@@ -184,6 +190,7 @@ class _Writer:
         """What waits, by file, once there is anything; and whether there can be more."""
         pieces: dict[Path, list[bytes]] = {}
         item = self._queue.get()
+        self._closing.wait(GATHER_S)  # meanwhile, nobody who appends has to wake this thread
         while item is not None:
             pieces.setdefault(item[0], []).append(item[1])
             try:
