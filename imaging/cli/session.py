@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imaging.cli.operation import (
     CommonOptions,
@@ -32,6 +33,9 @@ from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings, load_settings
 
+if TYPE_CHECKING:
+    from imaging.operations.authorization import Authorization  # imports trio
+
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
@@ -46,6 +50,13 @@ class Site:
 
     settings: Settings
     inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class RunSite(Site):
+    """The same for a run, and whether its user may act."""
+
+    authorization: "Authorization"
 
 
 def reporting(command: str, body: Callable[[], int]) -> int:
@@ -93,12 +104,14 @@ def run_with_settings(command: str, body: Callable[[LoadedSettings], int]) -> in
 def run_operation(
     command: str,
     options: CommonOptions,
-    prepare: Callable[[Site], P],
+    prepare: Callable[[RunSite], P],
     operate: Callable[[P, Emit], Awaitable[None]],
     default_timeout: Callable[[Settings], float],
     results: Results = DEFAULT_RESULTS,
+    *,
+    only_reads: bool = False,
 ) -> int:
-    """Run a command that works on nodes.
+    """Run a command that works on nodes: who has no lease is refused, unless it ``only_reads``.
 
     ``prepare`` makes every check and gives the plan (in a thread, so that a hung file system
     cannot outlast the timeout); ``operate`` carries it out and emits the events; ``results`` is
@@ -106,16 +119,30 @@ def run_operation(
     """
 
     def body(site: Site) -> int:
+        from imaging.operations.authorization import Authorization
+
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         watchdog = Watchdog(command)
         watchdog.limit(timeout - command_age() + LAST_MOMENT_S)
         with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
-            operation = Operation(
-                command, options, results, run_id, timeout, site.settings, watchdog
+            authorization = Authorization(
+                site.settings.leases, strict=options.strict_lease, horizon_s=timeout
             )
+            operation = Operation(
+                command,
+                options,
+                results,
+                run_id,
+                timeout,
+                site.settings,
+                watchdog,
+                authorization,
+                only_reads,
+            )
+            run_site = RunSite(site.settings, site.inventory, authorization)
             try:
-                return operation.run(lambda: prepare(site), operate)
+                return operation.run(lambda: prepare(run_site), operate)
             except ImagingError:
                 raise
             except BaseException as error:
