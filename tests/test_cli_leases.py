@@ -78,6 +78,7 @@ def test_from_booking_to_cancelling(site: SiteDirectory) -> None:
     start, end = (time.strptime(longer[key], "%Y-%m-%dT%H:%M:%SZ") for key in ("from", "until"))
     assert 3 * HOUR <= time.mktime(end) - time.mktime(start) <= 3 * HOUR + MINUTE
     assert said(site, "cancel", "1").startswith("lease 1 ")
+    said(site, "cancel", json.loads(said(site, "book", "now", "+1h", "--json"))["id"])
     assert said(site, "check", status=1).startswith(f"no: {ME} has no lease on fit01-fit03 now")
 
 
@@ -240,6 +241,8 @@ def test_the_token_is_a_secret_everywhere(site: SiteDirectory) -> None:
         ("url = https://alice:HUNTER2@host", "must have neither login nor query"),
         ("url = https://", "is not of the form"),
         ("url = https://host:99999", "is not of the form"),
+        (f"url = http://{'a' * 70}.org", "is not of the form"),
+        ("url = http://a..b", "is not of the form"),
         ("token = HUNTER2 and more", "holds blanks"),
         ("resource = ../../auth", "matching regex"),
         ("timeout_s = 0", "expected `float` > 0"),
@@ -253,6 +256,12 @@ def test_settings_that_cannot_be(tmp_path: Path, line: str, words: str) -> None:
     assert words in error
     assert "imaging.conf:2" in error
     assert "HUNTER2" not in error
+
+
+def test_a_host_name_that_cannot_be(tmp_path: Path) -> None:
+    site = SiteDirectory(tmp_path)
+    site.add_settings("[leases]\nbackend = r2labapi\nurl = http://xn--/\n")
+    assert "[leases] url: " in refused(site, status=2)
 
 
 # --- the other commands

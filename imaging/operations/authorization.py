@@ -116,7 +116,7 @@ class Authorization:
         if not self.needed:
             return
         async with self._asking:
-            if self._clock() - self._asked_at > FRESH_S:
+            if not 0 <= self._clock() - self._asked_at <= FRESH_S:  # clocks are set back, too
                 await self._ask()
         decision = self._decide([story.node], self._clock())
         if decision.answer is Answer.NO_LEASE:
