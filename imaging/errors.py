@@ -30,6 +30,9 @@ class Reason(StrEnum):
     SERVER_DIED = "server-died"
     BUSY = "busy"
     LOCK_FAILED = "lock-failed"
+    NO_LEASE = "no-lease"
+    LEASE_TOO_SHORT = "lease-too-short"
+    LEASES_UNREACHABLE = "leases-unreachable"
     NO_SSH = "no-ssh"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
@@ -61,7 +64,7 @@ class ConfigurationError(ImagingError):
 
 
 class InfrastructureError(ImagingError):
-    """Something that the whole run depends on failed: the frisbee server, the network, a disk."""
+    """What the whole run depends on failed: the frisbee server, the network, a disk, a lease."""
 
     def __init__(self, message: str, *, reason: Reason, hint: str | None = None) -> None:
         """Keep the reason that every unfinished node gets."""

@@ -228,3 +228,31 @@ def test_what_may_not_be_read_or_written(site: SiteDirectory) -> None:
 @pytest.mark.parametrize("words", [[], ["--json"], ["--check"], ["--defaults"], ["--help"]])
 def test_it_starts_without_heavy_libraries(site: SiteDirectory, words: list[str]) -> None:
     assert site.heavy_imports("imaging-config", *words) == []
+
+
+def test_a_token_that_others_can_read(site: SiteDirectory) -> None:
+    site.add_settings("[leases]\ntoken = HUNTER2\n")
+    assert site.run("imaging-config", "--check").returncode == 0
+    site.conf.chmod(0o644)
+    (found,) = problems(site)
+    assert found.startswith(f"[leases] token ({site.conf}:2): others can read {site.conf}")
+    assert "HUNTER2" not in found
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("backend = local\nfile = images", "images is no file"),
+        ("ca_file = missing.pem", "missing.pem does not exist"),
+        ("ca_file = images", "images is not a regular file"),
+    ],
+)
+def test_leases_that_cannot_be_used(site: SiteDirectory, setting: str, words: str) -> None:
+    site.add_settings(f"[leases]\n{setting}\n")
+    (found,) = problems(site)
+    assert found.endswith(words)
+
+
+def test_a_file_of_leases_need_not_be_there(site: SiteDirectory) -> None:
+    site.add_settings("[leases]\nbackend = local\nfile = leases/leases.sqlite\n")
+    assert site.run("imaging-config", "--check").returncode == 0

@@ -42,7 +42,7 @@ def test_no_lease_says_who_holds_it_and_until_when() -> None:
 def test_no_lease_and_nobody_else_has_one() -> None:
     found = decide([], "alice", NODES, NOON, NOON)
     assert found.answer is Answer.NO_LEASE
-    assert found.message == "alice has no lease on fit01-fit08 now: nobody has"
+    assert found.message == "alice has no lease on fit01-fit08 now: nobody else has one"
 
 
 def test_no_for_one_node_is_no_and_names_that_node() -> None:

@@ -101,9 +101,11 @@ async def test_a_lease_is_cancelled_by_what_is_left_of_it(file: Path) -> None:
     leases = LocalLeases(file)
     with pytest.raises(LeaseRefusedError, match="lease 1 is over"):
         await leases.cancel(ALICE, "1", NOW)
-    ended = await leases.cancel(ALICE, "2", NOW)
+    ended = await leases.cancel(ALICE, "2", NOW + 59)
     assert ended == Lease("2", "alice", NOW - HOUR, NOW, ("fit02",))
     assert await leases.cancel(ALICE, "3", NOW) is None
+    await book(file, 0, 1, "fit04")
+    assert await leases.cancel(ALICE, "4", NOW + 59) is None, "it was a part of a minute"
     assert [lease.lease_id for lease in await held(file)] == ["1", "2"]
     assert await leases.current(NOW) == []
     await book(file, 0, 1, actor=BOB)

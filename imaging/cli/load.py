@@ -14,7 +14,7 @@ from imaging.cli.options import (
     wait_lock_option,
 )
 from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import Site, run_operation
+from imaging.cli.session import RunSite, run_operation
 from imaging.feedback.outcomes import RunReport, Step
 from imaging.feedback.results import Results, summary_lines
 
@@ -85,6 +85,7 @@ def command(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    strict_lease: bool,
     outputs: OutputOptions,
 ) -> None:
     """Load a disk image onto all selected nodes at once.
@@ -107,7 +108,7 @@ def command(
         with_lock_patience,
     )
 
-    def prepare(site: Site) -> LoadPlan:
+    def prepare(site: RunSite) -> LoadPlan:
         library = ImageLibrary.of(site.settings.images)
         name, last = image, None
         if retry_last:
@@ -127,6 +128,7 @@ def command(
                 retries, min_ok(len(nodes)) if min_ok else None, OnFailure(on_failure)
             ),
             neighbours=site.inventory.nodes,
+            authorization=site.authorization,
         )
         return plan if last is None else as_in_the_last_run(plan, last)
 
@@ -140,6 +142,7 @@ def command(
         quiet=quiet,
         verbose=verbose,
         dry_run=dry_run,
+        strict_lease=strict_lease,
         outputs=outputs,
     )
     context.exit(

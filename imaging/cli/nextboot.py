@@ -69,12 +69,26 @@ def command(
             links = [link for link in links if link.node in names]
         if clean:
             locks.check()
+            if not dry_run:
+                _authorize(site, links)
             age = 0.0 if any_age else longest_need_s(site.settings)
             links = clean_links(directory, links, locks, stale_after_s=age, dry_run=dry_run)
         _tell(links, clean=clean, as_json=as_json)
         return 1 if any(link.action is Action.FAILED for link in links) else 0
 
     context.exit(run(NAME, body))
+
+
+def _authorize(site: Site, links: Sequence[NextbootLink]) -> None:
+    """Raise ImagingError unless the user may change the nodes that have a link of ours."""
+    nodes = [link.node for link in links if link.ours and link.node is not None]
+    if not nodes or site.settings.leases.backend == "none":
+        return
+    from imaging.operations.authorization import ask_at_once
+
+    notice = ask_at_once(site.settings.leases, nodes)
+    if notice is not None:
+        print(f"{NAME}: {notice}", file=sys.stderr)
 
 
 def _tell(links: Sequence[NextbootLink], *, clean: bool, as_json: bool) -> None:

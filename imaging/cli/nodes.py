@@ -83,4 +83,5 @@ def _by_power(
         power,
         lambda settings: settings.power.timeout_s,
         Results(at_end=matching, detail=Detail.FAILURES, names_failures=False),
+        only_reads=True,
     )

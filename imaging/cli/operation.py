@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -28,11 +29,14 @@ from imaging.site.user import login_name
 if TYPE_CHECKING:
     import trio  # imported when it is used: imaging-nodes does not wait for it
 
+    from imaging.operations.authorization import Authorization
+
 log = logging.getLogger(__name__)
 
 # a timeout is hard, and who has pressed Ctrl-C does not wait: three may take this in turn
 INTERRUPT_LIMIT_S = 5.0  # from a signal to the end, whatever hangs
 SHORT_PATIENCE_S, LONG_PATIENCE_S = 0.25, 3.0
+ADVICE_PATIENCE_S = 1.0  # of who only reads, for what the leases have to say
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,6 +49,7 @@ class CommonOptions:
     verbose: bool = False
     dry_run: bool = False
     live: bool = False
+    strict_lease: bool = False
     outputs: OutputOptions = NO_OUTPUTS
 
 
@@ -95,7 +100,11 @@ def command_age() -> float:
 
 @dataclass(slots=True)
 class Operation:
-    """One run; ``timeout`` is in seconds from the beginning of the command."""
+    """One run; ``timeout`` is in seconds from the beginning of the command.
+
+    ``is_refused`` is whether its user may not act: then ``failure`` says why, and no node was
+    touched.
+    """
 
     command: str
     options: CommonOptions
@@ -104,11 +113,14 @@ class Operation:
     timeout: float
     settings: Settings
     watchdog: Watchdog
+    authorization: "Authorization"
+    only_reads: bool = False
     board: Board = field(default_factory=Board)
     sinks: list[Sink] = field(default_factory=list)
     records: Records = field(init=False)
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
+    is_refused: bool = False
     dry: list[str] | None = None
     output: StandardOutput = field(init=False)
 
@@ -150,7 +162,8 @@ class Operation:
         self._let_it_be_told()
         if self.dry is not None:
             self.output.tell(self.dry)
-            code = 0
+            self._tell_failure()
+            code = 1 if self.is_refused else 0
         else:
             code = self._result(outputs)
         return 1 if self.output.failed else code
@@ -198,17 +211,21 @@ class Operation:
             scope.deadline = trio.current_time() + self.timeout - command_age()
             await services.start(self._watch_signals, scope, display)
             services.start_soon(display.run)
+            services.start_soon(self.authorization.look)
             with scope:
                 try:
                     plan = await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
+                    notice = await self._authorize(plan)
                     if self.options.dry_run:
-                        self.dry = plan.describe()
+                        self.dry = [*plan.describe(), *([notice] if notice else [])]
+                    elif self.is_refused:
+                        self._start(plan, record)
                     else:
-                        await self._carry_out(plan, operate, emit, services)
+                        await self._carry_out(plan, notice, operate, emit, services)
                 except ImagingError as error:
                     refused = error
             # the summary names these nodes a moment later, when there is one
-            named_later = self.results.names_failures and self._tells_results
+            named_later = self.is_refused or (self.results.names_failures and self._tells_results)
             self._conclude(record if named_later else emit)
             services.cancel_scope.cancel(reason="the run is over")
         if refused is not None:
@@ -237,14 +254,21 @@ class Operation:
     def _tells_results(self) -> bool:
         return not (self.options.quiet or self.options.outputs.json)
 
-    async def _carry_out(
-        self,
-        plan: P,
-        operate: Callable[[P, Emit], Awaitable[None]],
-        emit: Emit,
-        services: "trio.Nursery",
-    ) -> None:
-        not_kept = await self.records.begin()
+    async def _authorize(self, plan: P) -> str | None:
+        """See that the user may act; gives what is to be told about it, if anything."""
+        if self.only_reads or not self.authorization.needed:
+            return None
+        left = self.timeout - command_age()
+        usual = await self.records.usual_length(plan.image_facts)
+        until = time.time() + (left if usual is None else min(usual, left))
+        try:
+            return await self.authorization.require(plan.node_names, until)
+        except InfrastructureError as error:
+            self.failure, self.is_refused = error, True
+            self.sinks.remove(self.records)  # nothing has happened
+            return None
+
+    def _start(self, plan: P, emit: Emit) -> None:
         emit(
             RunStarted(
                 time.time(),
@@ -259,15 +283,48 @@ class Operation:
                 transcripts=self.records.directory,
             )
         )
-        if not_kept is not None:
-            emit(Noticed(time.time(), None, not_kept))
+
+    async def _carry_out(
+        self,
+        plan: P,
+        notice: str | None,
+        operate: Callable[[P, Emit], Awaitable[None]],
+        emit: Emit,
+        services: "trio.Nursery",
+    ) -> None:
+        not_kept = await self.records.begin()
+        self._start(plan, emit)
+        for message in (not_kept, notice):
+            if message is not None:
+                emit(Noticed(time.time(), None, message))
         services.start_soon(self.records.watch, emit)
         try:
-            await operate(plan, emit)
+            async with self._advised(plan, emit):
+                await operate(plan, emit)
         except* InfrastructureError as group:
             leaf = first_leaf(group)
             assert isinstance(leaf, InfrastructureError)
             self.failure = leaf
+
+    @asynccontextmanager
+    async def _advised(self, plan: P, emit: Emit) -> AsyncIterator[None]:
+        """Tell who only reads whose the nodes are, meanwhile: that is no reason to wait."""
+        import trio
+
+        shown = self._detail() >= Detail.BAR
+        if not (self.only_reads and self.authorization.needed and shown):
+            yield
+            return
+
+        async def advise() -> None:
+            message = await self.authorization.advise(plan.node_names)
+            if message is not None:
+                emit(Noticed(time.time(), None, message))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(advise)
+            yield
+            nursery.cancel_scope.deadline = trio.current_time() + ADVICE_PATIENCE_S
 
     def _conclude(self, emit: Emit) -> None:
         """Give every node that the end of the run found at work its outcome."""
@@ -297,14 +354,19 @@ class Operation:
         )
         for sink in reversed(self.sinks):  # the files that were asked for come first
             sink.finish(report)
-        if self.failure is not None:
-            print(f"{self.command}: {self.failure}", file=sys.stderr)
+        self._tell_failure()
         failures = outputs.failures()
         for failure in [*outputs.losses(), *failures]:
             print(f"{self.command}: {failure}", file=sys.stderr)
-        if self._tells_results:
+        if self._tells_results and not self.is_refused:
             self.output.tell(self.results.at_end(report))
         return 1 if failures else report.exit_code
+
+    def _tell_failure(self) -> None:
+        """Why the whole run failed, if it did."""
+        if self.failure is not None:
+            untouched = "; no node was touched" if self.is_refused else ""
+            print(f"{self.command}: {self.failure}{untouched}", file=sys.stderr)
 
     async def _watch_signals(
         self,

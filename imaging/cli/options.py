@@ -48,6 +48,12 @@ class SelectionWords:
         """The nodes meant, in order."""
         return self.resolve(site, image_names).nodes
 
+    def nodes_or_all(self, site: Site) -> tuple[Node, ...]:
+        """The nodes meant; where nothing says which, those of the whole inventory."""
+        if self.words or self.use_all or os.environ.get("NODES"):
+            return self.nodes(site)
+        return site.inventory.nodes
+
 
 def node_selection(function: F) -> F:
     """Add ``NODE_SPEC...`` and ``-a``."""
@@ -79,6 +85,15 @@ def wait_lock_option(function: F) -> F:
         type=click.FloatRange(min=0),
         metavar="SECONDS",
         help="Wait so long for a node that another command works on; else it is busy.",
+    )(function)
+
+
+def strict_lease_option(function: F) -> F:
+    """Add ``--strict-lease``."""
+    return click.option(
+        "--strict-lease",
+        is_flag=True,
+        help="Refuse, and not only warn, when your lease may end before the run.",
     )(function)
 
 
@@ -141,6 +156,7 @@ def operation_options(function: F) -> F:
         click.option("-q", "--quiet", is_flag=True, help="Tell failures only."),
         click.option("-v", "--verbose", is_flag=True, help="Tell every step of every node."),
         click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done."),
+        strict_lease_option,
     ):
         function = option(function)
     return function
@@ -153,6 +169,7 @@ def common_options(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    strict_lease: bool,
     outputs: OutputOptions,
 ) -> CommonOptions:
     """The parsed common options. Raises click.UsageError when they contradict each other."""
@@ -166,6 +183,7 @@ def common_options(
         quiet=quiet,
         verbose=verbose,
         dry_run=dry_run,
+        strict_lease=strict_lease,
         outputs=outputs,
     )
 

@@ -12,7 +12,7 @@ from imaging.cli.options import (
     timeout_option,
 )
 from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import Site, run_operation
+from imaging.cli.session import RunSite, run_operation
 from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
 
 ABOUT = {
@@ -24,6 +24,7 @@ ABOUT = {
 }
 READING = ("status", "info")
 FORCE = "Also nodes that another command works on."
+STRICT = "Refuse, and not only warn, when your lease may end before the command."
 HELP = """{about}
 
 All cards are asked at the same time; the answers come in the order of the nodes. The exit code is
@@ -51,6 +52,7 @@ def _verb_command(verb: str) -> click.Command:
     @live_option
     @click.option("--force", is_flag=True, hidden=verb in READING, help=FORCE)
     @click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures.")
+    @click.option("--strict-lease", is_flag=True, hidden=verb in READING, help=STRICT)
     @click.option("-v", "--verbose", is_flag=True, help="Tell each answer as it comes.")
     @click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
     @click.pass_context
@@ -64,6 +66,7 @@ def _verb_command(verb: str) -> click.Command:
         quiet: bool,
         verbose: bool,
         dry_run: bool,
+        strict_lease: bool,
         outputs: OutputOptions,
     ) -> None:
         from imaging.operations.power import PowerPlan, Verb, power
@@ -72,9 +75,11 @@ def _verb_command(verb: str) -> click.Command:
         if quiet and (verbose or live):
             raise click.UsageError(f"-q and {'-v' if verbose else '-c'} exclude each other")
 
-        def prepare(site: Site) -> PowerPlan:
+        def prepare(site: RunSite) -> PowerPlan:
             nodes = SelectionWords(node_spec, use_all).nodes(site)
-            return plan_power(site.settings, nodes, Verb(verb), force=force)
+            return plan_power(
+                site.settings, nodes, Verb(verb), force=force, authorization=site.authorization
+            )
 
         context.exit(
             run_operation(
@@ -85,12 +90,14 @@ def _verb_command(verb: str) -> click.Command:
                     quiet=quiet,
                     verbose=verbose,
                     dry_run=dry_run,
+                    strict_lease=strict_lease,
                     outputs=outputs,
                 ),
                 prepare,
                 power,
                 lambda settings: settings.power.timeout_s,
                 Results(at_end=answer_lines, as_json=answer_objects, detail=Detail.BAR),
+                only_reads=verb in READING,
             )
         )
 

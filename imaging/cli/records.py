@@ -14,6 +14,7 @@ from imaging.feedback.events import Emit, Event, RunStarted, TypicalKnown
 from imaging.feedback.outcomes import ImageFacts, RunReport, Step
 from imaging.feedback.records.pace import Pace
 from imaging.feedback.records.transcripts import Transcripts, open_transcripts, prune
+from imaging.feedback.records.usual import usual_durations, usual_length
 from imaging.site.schema import Settings
 from imaging.site.state import history_file, transcripts_directory
 
@@ -109,22 +110,26 @@ class Records:
         if removed:
             log.info("- removed the transcripts of %d old runs", removed)
 
+    async def usual_length(self, image: ImageFacts | None) -> float | None:
+        """How many seconds such a run usually takes, as far as earlier ones tell."""
+        if self._command not in RECORDED:
+            return None
+        usual = await self._in_thread(lambda: self._usual(image))
+        return usual_length(usual or {})
+
     def _look_up(self) -> dict[Step, float]:
-        """How long the steps usually take, from the history; what is wrong is told later."""
-        from imaging.feedback.records.history import HistoryError, open_history
+        """How long the steps of this run usually take."""
+        return self._usual(self._image)
+
+    def _usual(self, image: ImageFacts | None) -> dict[Step, float]:
+        """From the history; what is wrong with it is told later."""
+        from imaging.feedback.records.history import HistoryError
 
         try:
-            with open_history(history_file(self._settings), writing=False) as history:
-                typical = history.typical_durations(self._command)
-                if self._command == LOAD and self._image is not None:
-                    # a transfer is as long as its image
-                    alike = history.typical_durations(self._command, self._image.path)
-                    typical.pop(Step.TRANSFER, None)
-                    typical.update({s: d for s, d in alike.items() if s is Step.TRANSFER})
+            return usual_durations(history_file(self._settings), self._command, image)
         except HistoryError as error:
             log.debug("- %s", error)
             return {}
-        return typical
 
     def finish(self, report: RunReport) -> None:
         """Record the run, and tell what could not be kept."""

@@ -12,7 +12,7 @@ from imaging.cli.options import (
     wait_lock_option,
 )
 from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import Site, run_operation
+from imaging.cli.session import RunSite, run_operation
 from imaging.feedback.outcomes import RunReport
 from imaging.feedback.results import Results, summary_lines
 
@@ -46,6 +46,7 @@ def command(
     quiet: bool,
     verbose: bool,
     dry_run: bool,
+    strict_lease: bool,
     outputs: OutputOptions,
 ) -> None:
     """Save the disk of one node as an image.
@@ -63,7 +64,7 @@ def command(
     from imaging.operations.preflight import plan_save, with_lock_patience
     from imaging.operations.save import SavePlan, save
 
-    def prepare(site: Site) -> SavePlan:
+    def prepare(site: RunSite) -> SavePlan:
         return plan_save(
             with_lock_patience(site.settings, wait_lock),
             SelectionWords(node_spec, use_all).nodes(site),
@@ -72,6 +73,7 @@ def command(
             reset=not no_reset,
             replace=force,
             neighbours=site.inventory.nodes,
+            authorization=site.authorization,
         )
 
     options = common_options(
@@ -80,6 +82,7 @@ def command(
         quiet=quiet,
         verbose=verbose,
         dry_run=dry_run,
+        strict_lease=strict_lease,
         outputs=outputs,
     )
     context.exit(

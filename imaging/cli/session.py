@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imaging.cli.operation import (
     CommonOptions,
@@ -33,6 +34,9 @@ from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings, load_settings
 
+if TYPE_CHECKING:
+    from imaging.operations.authorization import Authorization  # imports trio
+
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
@@ -47,6 +51,13 @@ class Site:
 
     settings: Settings
     inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class RunSite(Site):
+    """The same for a run, and whether its user may act."""
+
+    authorization: "Authorization"
 
 
 def reporting(command: str, body: Callable[[], int]) -> int:
@@ -94,12 +105,14 @@ def run_with_settings(command: str, body: Callable[[LoadedSettings], int]) -> in
 def run_operation(
     command: str,
     options: CommonOptions,
-    prepare: Callable[[Site], P],
+    prepare: Callable[[RunSite], P],
     operate: Callable[[P, Emit], Awaitable[None]],
     default_timeout: Callable[[Settings], float],
     results: Results = DEFAULT_RESULTS,
+    *,
+    only_reads: bool = False,
 ) -> int:
-    """Run a command that works on nodes.
+    """Run a command that works on nodes: who has no lease is refused, unless it ``only_reads``.
 
     ``prepare`` makes every check and gives the plan (in a thread, so that a hung file system
     cannot outlast the timeout); ``operate`` carries it out and emits the events; ``results`` is
@@ -107,14 +120,30 @@ def run_operation(
     """
 
     def body(site: Site) -> int:
+        from imaging.operations.authorization import Authorization
+
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
         run_id = new_run_id()
         watchdog = Watchdog(command)
         watchdog.limit(timeout - command_age() + LAST_MOMENT_S)
-        operation = Operation(command, options, results, run_id, timeout, site.settings, watchdog)
+        authorization = Authorization(
+            site.settings.leases, strict=options.strict_lease, horizon_s=timeout
+        )
+        operation = Operation(
+            command,
+            options,
+            results,
+            run_id,
+            timeout,
+            site.settings,
+            watchdog,
+            authorization,
+            only_reads,
+        )
+        run_site = RunSite(site.settings, site.inventory, authorization)
         try:
             return _logged(
-                command, site, run_id, lambda: operation.run(lambda: prepare(site), operate)
+                command, site, run_id, lambda: operation.run(lambda: prepare(run_site), operate)
             )
         finally:
             watchdog.rest()

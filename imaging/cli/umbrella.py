@@ -12,6 +12,7 @@ COMMANDS = (
     "history",
     "image",
     "inventory",
+    "leases",
     "list",
     "load",
     "monitor",

@@ -14,7 +14,7 @@ from imaging.cli.options import (
     timeout_option,
 )
 from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import Site, run_operation
+from imaging.cli.session import RunSite, run_operation
 from imaging.feedback.results import Detail, Results, availability_line
 
 
@@ -72,7 +72,7 @@ def command(
     from imaging.operations.preflight import plan_wait
     from imaging.operations.wait import WaitPlan, wait
 
-    def prepare(site: Site) -> WaitPlan:
+    def prepare(site: RunSite) -> WaitPlan:
         return plan_wait(
             site.settings,
             SelectionWords(node_spec, use_all).nodes(site),
@@ -108,5 +108,6 @@ def command(
                 at_end=lambda _: [],
                 detail=Detail.BAR,
             ),
+            only_reads=True,
         )
     )

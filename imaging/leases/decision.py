@@ -53,7 +53,10 @@ def decide(
         return Decision(Answer.NO_LEASE, _refusal(leases, own, login, missing, now))
     end = min(ends.values(), default=until)
     if end < until:
-        message = f"the lease of {login} ends at {moment_text(end)}, before the run may be over"
+        message = (
+            f"the lease of {login} ends at {moment_text(end)}, and the run may last until "
+            f"{moment_text(until)}"
+        )
         return Decision(Answer.ENDS_EARLY, message, end)
     return Decision(Answer.YES, f"the lease of {login} lasts until {moment_text(end)}", end)
 
@@ -90,6 +93,6 @@ def _holders(leases: Sequence[Lease], nodes: Sequence[str], now: float) -> str:
         if some
     ]
     if not words:
-        return "nobody has"
+        return "nobody else has one"
     more = len(words) - HOLDERS_SHOWN
     return ", ".join(words[:HOLDERS_SHOWN]) + (f", and {more} more leases" if more > 0 else "")

@@ -102,11 +102,14 @@ class LocalLeases:
         return await _in_thread(lambda: self._write(write))
 
     async def cancel(self, actor: Actor, lease_id: str, now: float) -> Lease | None:
-        """Remove a lease; one that is at work ends now, and one that is over stays."""
+        """Remove a lease; one that is at work ends with this minute's beginning.
+
+        So whoever books now has the rest of the minute. One that is over stays.
+        """
 
         def write(connection: sqlite3.Connection) -> Lease | None:
             lease = _own_lease(connection, actor, lease_id)
-            ends = int(now)
+            ends = int(now // MINUTE_S * MINUTE_S)
             if lease.end <= now:
                 raise LeaseRefusedError(f"lease {lease.lease_id} is over")
             if lease.start >= ends:

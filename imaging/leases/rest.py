@@ -44,8 +44,8 @@ class Reply:
 async def open_service(settings: LeasesSettings) -> AsyncIterator["Service"]:
     """The service, for the block. Raises ConfigurationError for what it cannot be known by."""
     try:
-        httpx.URL(settings.url)
-    except httpx.InvalidURL as error:
+        _ = httpx.URL(settings.url).host
+    except (httpx.InvalidURL, ValueError) as error:  # also of names that are no international ones
         raise ConfigurationError(f"[leases] url: {error}") from error
     no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     async with httpx.AsyncClient(

@@ -23,6 +23,7 @@ from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_card
+from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 SWITCH_OFF_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
 COMMAND = "imaging-load"
-HOPELESS = frozenset({Reason.NO_DISK, Reason.DISK_TOO_SMALL})  # another attempt changes nothing
+# another attempt changes nothing
+HOPELESS = frozenset({Reason.NO_DISK, Reason.DISK_TOO_SMALL, Reason.NO_LEASE})
 
 
 class OnFailure(StrEnum):
@@ -79,6 +81,7 @@ class LoadPlan:
     policy: LoadPolicy = LoadPolicy()
     sha256: str = ""
     neighbours: tuple[Node, ...] = ()
+    authorization: Authorization = UNRESTRICTED
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -208,6 +211,7 @@ class _NodeLoad:
         self._server = server
         self._guard = guard
         self._card = card
+        self._authorization = plan.authorization
 
     async def run(self) -> None:
         """Take the node through all steps; a NodeError ends it as data, not as an exception."""
@@ -217,6 +221,7 @@ class _NodeLoad:
             locks = self._plan.settings.locks
             try:
                 async with own_node(self._story, COMMAND, locks, self._guard):
+                    await self._authorization.confirm(self._story)  # the node may have been busy
                     await self._steps()
             except NodeError as error:
                 if left and error.reason not in HOPELESS:
@@ -236,6 +241,9 @@ class _NodeLoad:
         # by this attempt or by an earlier one: nothing but a whole transfer mends it
         half_written = self._transfer is not None and self._transfer.is_half_done
         if not half_written or self._plan.policy.on_failure is not OnFailure.OFF:
+            return
+        if self._authorization.has_lapsed(self._node.name):
+            self._story.notice("its disk is half-written, and the lease is over: it was left on")
             return
         with trio.move_on_after(SWITCH_OFF_BUDGET_S, shield=True):
             try:
@@ -264,6 +272,7 @@ class _NodeLoad:
         if plan.reset:
             restarted = trio.current_time()
             with story.step(Step.RESTART):
+                await self._authorization.confirm(story)
                 await self._card.reset()
             if plan.login is not None:
                 await self._wait_for_system(plan.login, restarted)

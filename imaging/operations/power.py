@@ -13,6 +13,7 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.cmc import open_card
+from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
@@ -41,6 +42,7 @@ class PowerPlan:
     settings: Settings
     verb: Verb
     force: bool = False
+    authorization: Authorization = UNRESTRICTED
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -82,6 +84,8 @@ async def _tell(plan: PowerPlan, node: Node, story: NodeStory) -> None:
                 # nothing is left behind by these, so no guard is needed
                 lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)
                 await owned.enter_async_context(lock)
+            if plan.verb in CHANGES:
+                await plan.authorization.confirm(story)
             with story.step(Step.POWER) as detail:
                 answer = await _answer(plan.verb, card, story.node, plan.settings.power)
                 detail.text = answer

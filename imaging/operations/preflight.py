@@ -19,6 +19,7 @@ from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
+from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import CHANGES, PowerPlan, Verb
 from imaging.operations.save import SavePlan
@@ -50,6 +51,7 @@ def plan_load(
     wait: bool,
     policy: LoadPolicy,
     neighbours: tuple[Node, ...],
+    authorization: Authorization,
 ) -> LoadPlan:
     """Check the image, the tools and the nextboot directory, and plan the load.
 
@@ -88,6 +90,7 @@ def plan_load(
         policy=policy,
         sha256=sha256,
         neighbours=neighbours,
+        authorization=authorization,
     )
 
 
@@ -140,6 +143,7 @@ def plan_save(
     reset: bool,
     replace: bool,
     neighbours: tuple[Node, ...],
+    authorization: Authorization,
 ) -> SavePlan:
     """Check the name, its place and the nextboot directory, and plan the save of one node.
 
@@ -172,6 +176,7 @@ def plan_save(
         replace=replace,
         parent=image_on(settings, node.name),
         neighbours=neighbours,
+        authorization=authorization,
     )
 
 
@@ -212,12 +217,17 @@ def plan_wait(
 
 
 def plan_power(
-    settings: Settings, nodes: Sequence[Node], verb: Verb, *, force: bool = False
+    settings: Settings,
+    nodes: Sequence[Node],
+    verb: Verb,
+    *,
+    force: bool = False,
+    authorization: Authorization = UNRESTRICTED,
 ) -> PowerPlan:
     """Plan what the power cards are told. Raises ConfigurationError."""
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
-    return PowerPlan(tuple(nodes), settings, verb, force)
+    return PowerPlan(tuple(nodes), settings, verb, force, authorization)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":

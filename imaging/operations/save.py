@@ -29,6 +29,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_card
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
+from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
@@ -59,6 +60,7 @@ class SavePlan:
     replace: bool
     neighbours: tuple[Node, ...] = ()
     parent: str | None = None
+    authorization: Authorization = UNRESTRICTED
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -132,6 +134,7 @@ class _NodeSave:
         self._card = card
         self._partial = partial
         self._guard = guard
+        self._authorization = plan.authorization
         self._visit = RamdiskVisit(
             self._story,
             plan.node,
@@ -147,9 +150,11 @@ class _NodeSave:
         try:
             locks = self._plan.settings.locks
             async with own_node(self._story, COMMAND, locks, self._guard):
+                await self._authorization.confirm(self._story)  # the node may have been busy
                 summary = await self._fetch()
                 if self._plan.reset:
                     with self._story.step(Step.RESTART):
+                        await self._authorization.confirm(self._story)
                         await self._card.reset()
         except NodeError as error:
             self._story.finish(error)
@@ -194,6 +199,9 @@ class _NodeSave:
     async def _send_back(self) -> None:
         """The node's disk was only read: have it boot from it again, if we have reset it."""
         if not self._visit.was_reset:
+            return
+        if self._authorization.has_lapsed(self._plan.node.name):
+            self._story.notice("it was left in the ramdisk: the lease is over")
             return
         try:
             await self._card.reset()

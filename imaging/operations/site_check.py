@@ -5,6 +5,7 @@ Nothing is made or changed; that a file can be written is asked of its permissio
 
 import os
 import shlex
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,20 @@ def site_problems(loaded: LoadedSettings) -> list[Problem]:
             found.append(Problem(section, key, origin, error.message))
         except OSError as error:  # a path whose directories may not even be searched
             found.append(Problem(section, key, origin, f"{error.filename}: {error.strerror}"))
+    exposed = _exposed_token(loaded)
+    if exposed is not None:
+        found.append(Problem("leases", "token", loaded.origins["leases.token"], exposed))
     return found
+
+
+def _exposed_token(loaded: LoadedSettings) -> str | None:
+    """What is wrong with the file that holds the token: who else can read it could book."""
+    if not loaded.settings.leases.token:
+        return None
+    file = Path(loaded.origins["leases.token"].rpartition(":")[0])
+    if not file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        return None
+    return f"others can read {file}, which holds a secret"
 
 
 def _check_inventory(settings: Settings) -> None:
@@ -129,6 +143,27 @@ def _check_history(settings: Settings) -> None:
     _check_place(file.parent)  # SQLite makes files beside it
 
 
+def _check_leases_file(settings: Settings) -> None:
+    file = settings.leases.file
+    if settings.leases.backend != "local" or not file.parent.exists():
+        return  # the first lease makes it
+    if file.exists() and not file.is_file():
+        raise ConfigurationError(f"{file} is no file")
+    if file.exists() and not os.access(file, os.R_OK):
+        raise ConfigurationError(f"no permission to read {file}")
+    _check_directory(file.parent, os.X_OK, "look")
+
+
+def _check_certificates(settings: Settings) -> None:
+    file = settings.leases.ca_file
+    if file is None:
+        return
+    if not file.is_file():
+        raise ConfigurationError(f"{file} {_why_not(file, 'a regular file')}")
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(f"no permission to read {file}")
+
+
 def _check_place(directory: Path) -> None:
     """Raise ConfigurationError unless files can be made there; the directory itself may be, too."""
     while not os.path.lexists(directory):
@@ -164,4 +199,6 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("log", "file"): _check_log,
     ("transcripts", "directory"): _check_transcripts,
     ("history", "file"): _check_history,
+    ("leases", "file"): _check_leases_file,
+    ("leases", "ca_file"): _check_certificates,
 }

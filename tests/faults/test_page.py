@@ -5,7 +5,7 @@ import re
 import pytest
 
 from imaging.errors import Reason
-from tests.faults.test_table import BATCHES, SERVERS
+from tests.faults.test_table import BATCHES, LEASES, SERVERS
 from tests.report_samples import DOCS
 
 PAGE = (DOCS / "what-happens.md").read_text()
@@ -34,6 +34,10 @@ def test_every_fault_of_a_batch_is_on_the_page(name: str) -> None:
 
 def test_every_fault_of_the_server_is_on_the_page() -> None:
     assert told("servers") == [expected(*server) for server in SERVERS.items()]
+
+
+def test_every_fault_of_the_leases_is_on_the_page() -> None:
+    assert told("leases") == [expected(*row) for row in LEASES.items()]
 
 
 def test_every_reason_word_is_on_the_page_and_no_other() -> None:

@@ -18,6 +18,8 @@ import pytest
 from conftest import running_testbed
 from imaging.errors import Reason
 from imaging.site.locks import LockDirectory
+from imaging.site.user import login_name
+from imaging.testbed.faults import SITE
 from tests.commands import Commands, processes_of
 
 pytestmark = pytest.mark.e2e
@@ -195,6 +197,24 @@ SERVERS = {
     "faults/frisbeed-ignores": Reason.STALLED,
     "faults/frisbeed-hangs": Reason.STALLED,
 }
+# so is what keeps the leases: a fault of it, and the reason of the whole run
+LEASES = {
+    "leases=down": Reason.LEASES_UNREACHABLE,
+    "leases=hang": Reason.LEASES_UNREACHABLE,
+    "leases=slow:9": Reason.LEASES_UNREACHABLE,
+    "leases=http-500": Reason.LEASES_UNREACHABLE,
+    "leases=garbage": Reason.LEASES_UNREACHABLE,
+    "leases=no-json": Reason.LEASES_UNREACHABLE,
+    "leases=flood": Reason.LEASES_UNREACHABLE,
+    "leases=redirect": Reason.LEASES_UNREACHABLE,
+    "leases=wrong-types": Reason.LEASES_UNREACHABLE,
+    "leases=no-zone": Reason.LEASES_UNREACHABLE,
+    "leases=down*1": None,
+    "leases=slow:0.2": None,
+    "leases=pages:1": None,
+    "leases=expired-token": None,
+}
+LEASES_LIMIT_S = 5
 # made by other tests than this table's, and why
 ELSEWHERE = {
     Reason.NEXTBOOT_FAILED,  # test_node_nextboot: the place is taken between check and link
@@ -202,6 +222,8 @@ ELSEWHERE = {
     Reason.STORE_FAILED,  # test_cli_save: this host's disk is full
     Reason.BUSY,  # test_cli_locks
     Reason.LOCK_FAILED,  # test_site_locks
+    Reason.NO_LEASE,  # test_cli_leases
+    Reason.LEASE_TOO_SHORT,  # test_cli_leases
     Reason.INTERRUPTED,  # test_cli_load, test_cli_save: signals
     Reason.INTERNAL,  # a bug
 }
@@ -314,7 +336,13 @@ class Bed:
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     options = ["-n14", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3", "--telnetd=mixed"]
     directory = tmp_path_factory.mktemp("faults")
-    with running_testbed(directory, tmp_path_factory.mktemp("home"), *options) as commands:
+    home = tmp_path_factory.mktemp("home")
+    with (
+        running_testbed(directory, home, *options, "--leases") as commands,
+        commands.setting("privileged =", f"privileged = {login_name()}"),
+    ):
+        booked = commands.run("imaging-leases", "book", "now", "+5h")
+        assert booked.returncode == 0, booked.stderr
         loaded = commands.run("imaging-load", "-q", "--wait", "-i", "sample", "-a")
         assert loaded.returncode == 0, loaded.stderr
         with ExitStack() as settings:
@@ -373,7 +401,29 @@ def test_a_server_that_fails_fails_the_run(bed: Bed, server: str, reason: Reason
     assert run.elapsed < 11 + SLACK_S
 
 
+@pytest.mark.parametrize(("fault", "reason"), LEASES.items())
+def test_leases_that_are_not_known_are_not_the_same_as_none(
+    bed: Bed, fault: str, reason: Reason | None
+) -> None:
+    kind, _, what = fault.partition("=")
+    bed.commands.set_fault(SITE, **{kind: what})
+    before = bed.commands.card_requests()
+    try:
+        with bed.commands.setting(f"privileged = {login_name()}", "privileged ="):
+            run = bed.run(("imaging-reset",), list(HEALTHY))
+    finally:
+        bed.commands.clear_faults()
+    assert run.code == (0 if reason is None else 1), run.errors
+    assert {node["reason"] for node in run.nodes.values()} == {reason}
+    assert (bed.commands.card_requests() > before) == (reason is None)
+    assert bed.commands.setting_value("url") in run.errors or reason is None
+    assert run.left == []
+    assert run.elapsed < LEASES_LIMIT_S + SLACK_S
+
+
 def test_the_table_is_long_enough_and_has_every_reason() -> None:
     rows = [row for batch in BATCHES.values() for row in batch.rows]
     assert len(rows) + len(SERVERS) >= 60
-    assert {row.reason for row in rows} | set(SERVERS.values()) | ELSEWHERE >= set(Reason)
+    assert {row.reason for row in rows} | set(SERVERS.values()) | set(
+        LEASES.values()
+    ) | ELSEWHERE >= set(Reason)
