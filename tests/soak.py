@@ -200,7 +200,9 @@ class Soak:
         assert not [*directory.glob(".shared-*")]
 
     def check_growth(self) -> None:
-        """See that neither process has grown since it has settled."""
+        """See that neither process has grown since it has settled, if it has had the time."""
+        if len(self.conditions) <= SETTLED:
+            return
         self._rest()
         for series in (self.conditions[SETTLED - 1 :], self.rested):
             first, last = series[0], series[-1]

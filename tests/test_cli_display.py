@@ -21,8 +21,8 @@ CTRL_C = "\x03"
 BUG = """
 import sys
 import trio
-from imaging.cli.operation import CommonOptions
-from imaging.cli.session import run_operation
+from imaging.cli.runs import run_operation
+from imaging.cli.wishes import CommonOptions
 from imaging.operations.preflight import plan_wait
 
 def prepare(site):

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from imaging.cli.operation import STOPPING_SIGNALS
+from imaging.cli.interrupts import STOPPING_SIGNALS
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
 from imaging.errors import InfrastructureError, Reason

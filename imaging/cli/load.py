@@ -1,5 +1,7 @@
 """imaging-load."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from imaging.cli.options import (
@@ -13,10 +15,10 @@ from imaging.cli.options import (
     read_quorum,
     wait_lock_option,
 )
-from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import RunSite, run_operation
-from imaging.feedback.outcomes import RunReport, Step
-from imaging.feedback.results import Results, summary_lines
+from imaging.cli.wishes import OutputOptions
+
+if TYPE_CHECKING:
+    from imaging.feedback.outcomes import RunReport  # with all that runs, when it runs
 
 NAME = "imaging-load"
 
@@ -99,6 +101,8 @@ def command(
       imaging-load -i fedora-21 1-12 ~4-6
       imaging-load -i ./my-image.ndz -t 300 -a
     """
+    from imaging.cli.runs import RunSite, run_operation
+    from imaging.feedback.results import Results
     from imaging.images.library import ImageLibrary
     from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
     from imaging.operations.preflight import (
@@ -157,8 +161,11 @@ def command(
     )
 
 
-def _result(report: RunReport) -> list[str]:
+def _result(report: "RunReport") -> list[str]:
     """The summary, and what state the nodes are in whose transfer did not end well."""
+    from imaging.feedback.outcomes import Step
+    from imaging.feedback.results import summary_lines
+
     cut = [
         outcome.node
         for outcome in report.failed

@@ -11,9 +11,9 @@ import click
 
 from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
-from imaging.cli.outputs import STANDARD_OUTPUT, STDOUT
 from imaging.cli.service import Service
-from imaging.cli.session import Site, run_service
+from imaging.cli.session import Site
+from imaging.cli.wishes import STANDARD_OUTPUT, STDOUT
 
 if TYPE_CHECKING:
     # what speaks with nodes is imported when the options are known to be right
@@ -81,6 +81,8 @@ def command(
       imaging-monitor --once 1-12
       imaging-monitor -a --events - -t 3600
     """
+    from imaging.cli.runs import run_service
+
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
     if once and events is not None:

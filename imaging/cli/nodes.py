@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from imaging.cli.operation import CommonOptions
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
-from imaging.cli.session import Site, run, run_operation
-from imaging.feedback.outcomes import RunReport
-from imaging.feedback.results import Detail, Results
+from imaging.cli.session import Site, run
+from imaging.cli.wishes import CommonOptions
 
 
 @click.command("imaging-nodes", context_settings=CONTEXT)
@@ -65,10 +63,13 @@ def _by_power(
     lines: Callable[[Sequence[str]], list[str]],
 ) -> int:
     """Print the nodes whose cards say ``wanted``, on or off; gives the exit code."""
+    from imaging.cli.runs import RunSite, run_operation
+    from imaging.feedback.outcomes import RunReport
+    from imaging.feedback.results import Detail, Results
     from imaging.operations.power import PowerPlan, Verb, power
     from imaging.operations.preflight import plan_power
 
-    def prepare(site: Site) -> PowerPlan:
+    def prepare(site: RunSite) -> PowerPlan:
         return plan_power(site.settings, selection.nodes(site), Verb.STATUS)
 
     def matching(report: RunReport) -> list[str]:

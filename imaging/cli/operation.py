@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import imaging
-from imaging.cli.outputs import NO_OUTPUTS, STANDARD_OUTPUT, OutputOptions, Outputs
+from imaging.cli.interrupts import STOPPING_SIGNALS, command_age, first_leaf, is_interrupt
+from imaging.cli.outputs import Outputs
 from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
+from imaging.cli.wishes import STANDARD_OUTPUT, CommonOptions
 from imaging.errors import ImagingError, InfrastructureError, Reason
 from imaging.feedback.board import Board
 from imaging.feedback.display.displays import choose_display
@@ -37,20 +38,6 @@ log = logging.getLogger(__name__)
 INTERRUPT_LIMIT_S = 5.0  # from a signal to the end, whatever hangs
 SHORT_PATIENCE_S, LONG_PATIENCE_S = 0.25, 3.0
 ADVICE_PATIENCE_S = 1.0  # of who only reads, for what the leases have to say
-STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommonOptions:
-    """The options that all operations share; ``timeout`` is in seconds, None for the setting."""
-
-    timeout: float | None = None
-    quiet: bool = False
-    verbose: bool = False
-    dry_run: bool = False
-    live: bool = False
-    strict_lease: bool = False
-    outputs: OutputOptions = NO_OUTPUTS
 
 
 class Plan(Protocol):
@@ -77,25 +64,6 @@ class Plan(Protocol):
 
 
 P = TypeVar("P", bound=Plan)
-
-
-def first_leaf(error: BaseException) -> BaseException:
-    """The first error that is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether this is Ctrl-C and nothing else, in groups or not."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(is_interrupt, error.exceptions))
-    return isinstance(error, KeyboardInterrupt)
-
-
-def command_age() -> float:
-    """Seconds since the command began."""
-    return time.monotonic() - imaging.STARTED
 
 
 @dataclass(slots=True)

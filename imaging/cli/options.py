@@ -13,9 +13,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from imaging.cli.operation import CommonOptions
-from imaging.cli.outputs import REPORTS, STANDARD_OUTPUT, OutputOptions
 from imaging.cli.session import Site
+from imaging.cli.wishes import REPORT_SUFFIXES, STANDARD_OUTPUT, CommonOptions, OutputOptions
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Node
 from imaging.site.selection import Selection, select
@@ -118,7 +117,7 @@ def output_options(function: F) -> F:
         outputs = OutputOptions(**{name: options.pop(name) for name in names})
         if outputs.json and outputs.events == STANDARD_OUTPUT:
             raise click.UsageError("--json and --events - exclude each other: both are for stdout")
-        if outputs.report is not None and outputs.report.suffix not in REPORTS:
+        if outputs.report is not None and outputs.report.suffix not in REPORT_SUFFIXES:
             raise click.UsageError("--report wants a name that ends in .json or .xml")
         return function(*arguments, **options, outputs=outputs)
 

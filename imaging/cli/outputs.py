@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.cli.wishes import REPORT_SUFFIXES, STANDARD_OUTPUT, STDOUT, OutputOptions
 from imaging.errors import ConfigurationError
 from imaging.feedback.events import Event
 from imaging.feedback.outcomes import RunReport
@@ -15,9 +15,6 @@ from imaging.feedback.scripts.reports import failed_names, ok_names, report_line
 from imaging.feedback.scripts.stream import EventStream, open_stream, write_all
 from imaging.feedback.sinks import Sink
 
-STANDARD_OUTPUT = "-"
-STDOUT = 1  # its descriptor
-
 Content = Callable[[RunReport], str]
 
 
@@ -26,26 +23,7 @@ def report_text(report: RunReport) -> str:
     return "\n".join(report_lines(report)) + "\n"
 
 
-REPORTS: dict[str, Content] = {".json": report_text, ".xml": junit_text}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
-    """What the user wants to have; ``events`` is a file, or ``-`` for standard output."""
-
-    json: bool = False
-    events: str | None = None
-    report: Path | None = None
-    ok_file: Path | None = None
-    ko_file: Path | None = None
-
-    @property
-    def keeps_standard_output(self) -> bool:
-        """Whether nothing else may be printed there."""
-        return self.json or self.events == STANDARD_OUTPUT
-
-
-NO_OUTPUTS = OutputOptions()
+REPORTS: dict[str, Content] = dict(zip(REPORT_SUFFIXES, (report_text, junit_text), strict=True))
 
 
 class Outputs:

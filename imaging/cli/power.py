@@ -2,7 +2,6 @@
 
 import click
 
-from imaging.cli.operation import CommonOptions
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
@@ -11,9 +10,7 @@ from imaging.cli.options import (
     output_options,
     timeout_option,
 )
-from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import RunSite, run_operation
-from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
+from imaging.cli.wishes import CommonOptions, OutputOptions
 
 ABOUT = {
     "status": "Ask the power cards whether the selected nodes are on.",
@@ -69,6 +66,8 @@ def _verb_command(verb: str) -> click.Command:
         strict_lease: bool,
         outputs: OutputOptions,
     ) -> None:
+        from imaging.cli.runs import RunSite, run_operation
+        from imaging.feedback.results import Detail, Results, answer_lines, answer_objects
         from imaging.operations.power import PowerPlan, Verb, power
         from imaging.operations.preflight import plan_power
 

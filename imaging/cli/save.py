@@ -1,5 +1,7 @@
 """imaging-save."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from imaging.cli.options import (
@@ -11,10 +13,10 @@ from imaging.cli.options import (
     output_options,
     wait_lock_option,
 )
-from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import RunSite, run_operation
-from imaging.feedback.outcomes import RunReport
-from imaging.feedback.results import Results, summary_lines
+from imaging.cli.wishes import OutputOptions
+
+if TYPE_CHECKING:
+    from imaging.feedback.outcomes import RunReport  # with all that runs, when it runs
 
 
 @click.command("imaging-save", context_settings=CONTEXT)
@@ -61,6 +63,8 @@ def command(
       imaging-save -o fedora-21-ssh fit04
       imaging-save -o fedora-21-ssh --force --comment "with my tools" 4
     """
+    from imaging.cli.runs import RunSite, run_operation
+    from imaging.feedback.results import Results
     from imaging.operations.preflight import plan_save, with_lock_patience
     from imaging.operations.save import SavePlan, save
 
@@ -97,8 +101,10 @@ def command(
     )
 
 
-def _result(report: RunReport) -> list[str]:
+def _result(report: "RunReport") -> list[str]:
     """Where the image is, or why there is none."""
+    from imaging.feedback.results import summary_lines
+
     if report.failed:
         return summary_lines(report)
     (outcome,) = report.outcomes

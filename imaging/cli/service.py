@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imaging.cli.operation import STOPPING_SIGNALS, command_age
+from imaging.cli.interrupts import STOPPING_SIGNALS, command_age
 from imaging.cli.watchdog import Watchdog
 
 if TYPE_CHECKING:

@@ -1,48 +1,24 @@
-"""The one way every command runs: errors, signals, timeout, display, log, report, exit code.
+"""The one way every command runs: its foreseeable errors are told in a line, with an exit code.
 
 ``run`` is for commands that only read, ``run_with_settings`` for those that do not even need the
-inventory; ``run_operation`` is for those that work on nodes, and ``run_service`` for what goes on
-until it is told to end. They all return the exit code: 0 when all went fine for all subject nodes,
-1 for anything that went wrong with them, 2 for what was found wrong before any node was touched.
+inventory. What works on nodes is run by ``imaging.cli.runs``, in the same way. They all return the
+exit code: 0 when all went fine for all subject nodes, 1 for anything that went wrong with them, 2
+for what was found wrong before any node was touched.
 """
 
 import errno
-import logging
-import secrets
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from imaging.cli.operation import (
-    CommonOptions,
-    Operation,
-    P,
-    command_age,
-    first_leaf,
-    is_interrupt,
-)
-from imaging.cli.service import Service
+from imaging.cli.interrupts import first_leaf
 from imaging.cli.streams import StandardOutput, make_errors_unfailing
-from imaging.cli.watchdog import Watchdog
 from imaging.errors import ImagingError
-from imaging.feedback.events import Emit
-from imaging.feedback.log import open_log
-from imaging.feedback.results import Results
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings, load_settings
 
-if TYPE_CHECKING:
-    from imaging.operations.authorization import Authorization  # imports trio
-
-log = logging.getLogger(__name__)
-
-INTERNAL_ERROR = 1
-LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
 OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # of a print(), which names no file
-DEFAULT_RESULTS = Results()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +27,6 @@ class Site:
 
     settings: Settings
     inventory: Inventory
-
-
-@dataclass(frozen=True, slots=True)
-class RunSite(Site):
-    """The same for a run, and whether its user may act."""
-
-    authorization: "Authorization"
 
 
 def reporting(command: str, body: Callable[[], int]) -> int:
@@ -100,88 +69,3 @@ def run(command: str, body: Callable[[Site], int]) -> int:
 def run_with_settings(command: str, body: Callable[[LoadedSettings], int]) -> int:
     """Run a command that needs the settings only: it works when the inventory does not."""
     return reporting(command, lambda: body(load_settings()))
-
-
-def run_operation(
-    command: str,
-    options: CommonOptions,
-    prepare: Callable[[RunSite], P],
-    operate: Callable[[P, Emit], Awaitable[None]],
-    default_timeout: Callable[[Settings], float],
-    results: Results = DEFAULT_RESULTS,
-    *,
-    only_reads: bool = False,
-) -> int:
-    """Run a command that works on nodes: who has no lease is refused, unless it ``only_reads``.
-
-    ``prepare`` makes every check and gives the plan (in a thread, so that a hung file system
-    cannot outlast the timeout); ``operate`` carries it out and emits the events; ``results`` is
-    what is printed of the outcomes.
-    """
-
-    def body(site: Site) -> int:
-        from imaging.operations.authorization import Authorization
-
-        timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
-        run_id = new_run_id()
-        watchdog = Watchdog(command)
-        watchdog.limit(timeout - command_age() + LAST_MOMENT_S)
-        authorization = Authorization(
-            site.settings.leases, strict=options.strict_lease, horizon_s=timeout
-        )
-        operation = Operation(
-            command,
-            options,
-            results,
-            run_id,
-            timeout,
-            site.settings,
-            watchdog,
-            authorization,
-            only_reads,
-        )
-        run_site = RunSite(site.settings, site.inventory, authorization)
-        try:
-            return _logged(
-                command, site, run_id, lambda: operation.run(lambda: prepare(run_site), operate)
-            )
-        finally:
-            watchdog.rest()
-
-    return run(command, body)
-
-
-def run_service(command: str, timeout: float | None, body: Callable[[Site, Service], int]) -> int:
-    """Run a command that goes on until it is told to end; ``timeout`` is None for no limit."""
-
-    def with_service(site: Site) -> int:
-        service = Service(command, float("inf") if timeout is None else timeout)
-        try:
-            return _logged(command, site, new_run_id(), lambda: body(site, service))
-        finally:
-            service.rest()
-
-    return run(command, with_service)
-
-
-def new_run_id() -> str:
-    """A name for a run that no other has: its time, and something random."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-
-
-def _logged(command: str, site: Site, run_id: str, body: Callable[[], int]) -> int:
-    """Run with the log open, where the traceback of what should not be goes."""
-    with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
-        try:
-            return body()
-        except ImagingError:
-            raise
-        except BaseException as error:
-            if is_interrupt(error):
-                raise KeyboardInterrupt from error
-            log.exception("internal error")
-            print(
-                f"{command}: internal error: {first_leaf(error)!r}; the traceback is in {log_file}",
-                file=sys.stderr,
-            )
-            return INTERNAL_ERROR

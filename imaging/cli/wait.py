@@ -4,7 +4,6 @@ from functools import partial
 
 import click
 
-from imaging.cli.operation import CommonOptions
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
@@ -13,9 +12,7 @@ from imaging.cli.options import (
     output_options,
     timeout_option,
 )
-from imaging.cli.outputs import OutputOptions
-from imaging.cli.session import RunSite, run_operation
-from imaging.feedback.results import Detail, Results, availability_line
+from imaging.cli.wishes import CommonOptions, OutputOptions
 
 
 @click.command("imaging-wait", context_settings=CONTEXT)
@@ -69,6 +66,8 @@ def command(
       imaging-wait -t 120 1-12
       imaging-reset 4 && imaging-wait --uptime-below 20 4
     """
+    from imaging.cli.runs import RunSite, run_operation
+    from imaging.feedback.results import Detail, Results, availability_line
     from imaging.operations.preflight import plan_wait
     from imaging.operations.wait import WaitPlan, wait
 

@@ -1,6 +1,5 @@
 """The effective settings as a flat list: each value with its origin, secrets masked. Pure."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +80,8 @@ def _unknown(word: str, values: Sequence[EffectiveValue]) -> ConfigurationError:
     near = [value.name for value in values if value.key == word]  # the section was forgotten
     if not near:
         names = [value.name for value in values]
+        import difflib  # only for who has mistyped
+
         near = difflib.get_close_matches(word, [*sections, *names], n=1)
     hint = f"did you mean {' or '.join(near)}?" if near else f"sections are {', '.join(sections)}"
     return ConfigurationError(f"{word!r} is no section and no key of the settings", hint=hint)

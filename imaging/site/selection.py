@@ -4,7 +4,6 @@ A word is a comma list of items; an item is a number, a name, or a range of them
 step. ``~`` removes what came before it. The order of arguments matters in nothing else.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -194,6 +193,8 @@ class _Reader:
             if name in self._image_names or name.removesuffix(".ndz") in self._image_names:
                 return ConfigurationError(f"{name!r} is not a node. Did you mean -i {name}?")
         names = [name for node in self.inventory for name in node.hostnames]
+        import difflib  # only for who has mistyped
+
         near = difflib.get_close_matches(item, names, n=1, cutoff=0.75)
         numbers = [node.number for node in self.inventory if node.number is not None]
         if near:

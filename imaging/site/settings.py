@@ -5,9 +5,7 @@ Within a file, ``key.HOST`` beats ``key`` on that host; a later file beats both.
 changes. ``$IMAGING_CONF`` names one file that replaces the three.
 """
 
-import difflib
 import os
-import socket
 import stat
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -52,7 +50,7 @@ def load_settings(
     """
     environment = os.environ if environment is None else environment
     user_id = os.geteuid() if user_id is None else user_id
-    hostname = socket.gethostname() if hostname is None else hostname
+    hostname = os.uname().nodename if hostname is None else hostname
     named = environment.get("IMAGING_CONF")
     if named:
         files = [Path(named)]
@@ -141,6 +139,8 @@ def _check_known(entry: Entry) -> None:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib  # only for who has mistyped
+
     near = difflib.get_close_matches(word, list(known), n=1)
     asked = f"; did you mean {near[0]!r}?" if near else ""
     return f"{asked}; known are {', '.join(sorted(known))}"

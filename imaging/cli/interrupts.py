@@ -1,0 +1,27 @@
+"""How a command is told to end, and what of an exception tells that it was."""
+
+import signal
+import time
+
+import imaging
+
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def first_leaf(error: BaseException) -> BaseException:
+    """The first error that is no group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether this is Ctrl-C and nothing else, in groups or not."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_interrupt, error.exceptions))
+    return isinstance(error, KeyboardInterrupt)
+
+
+def command_age() -> float:
+    """Seconds since the command began."""
+    return time.monotonic() - imaging.STARTED

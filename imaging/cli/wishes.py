@@ -1,0 +1,40 @@
+"""What the user wants of a run, as the options have it: known before anything heavy is imported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+STANDARD_OUTPUT = "-"
+STDOUT = 1  # its descriptor
+REPORT_SUFFIXES = (".json", ".xml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What scripts are to have; ``events`` is a file, or ``-`` for standard output."""
+
+    json: bool = False
+    events: str | None = None
+    report: Path | None = None
+    ok_file: Path | None = None
+    ko_file: Path | None = None
+
+    @property
+    def keeps_standard_output(self) -> bool:
+        """Whether nothing else may be printed there."""
+        return self.json or self.events == STANDARD_OUTPUT
+
+
+NO_OUTPUTS = OutputOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """The options that all operations share; ``timeout`` is in seconds, None for the setting."""
+
+    timeout: float | None = None
+    quiet: bool = False
+    verbose: bool = False
+    dry_run: bool = False
+    live: bool = False
+    strict_lease: bool = False
+    outputs: OutputOptions = NO_OUTPUTS
