@@ -8,8 +8,9 @@ compressed again in two parts.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from imaging.frisbee.deflate import (
@@ -134,8 +135,10 @@ def write_image(
     chosen = image_format or ImageFormat()
     source = _Source(source_fd, base * SECTOR_SIZE, chosen)
     writer = _ImageWriter(out_fd, base * SECTOR_SIZE, chosen, progress)
-    for piece in _pieces(source, _batches(_joined(regions)), threads or default_threads()):
-        writer.add(piece)
+    batches = _batches(_joined(regions))
+    with closing(_pieces(source, batches, threads or default_threads())) as pieces:
+        for piece in pieces:
+            writer.add(piece)
     return writer.finish(end_sector)
 
 
@@ -173,7 +176,7 @@ def _batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
 
 def _pieces(
     source: "_Source", batches: Iterator[list[Region]], threads: int
-) -> Iterator[DeflatedPiece]:
+) -> Generator[DeflatedPiece, None, None]:
     """Read and compress ahead in threads; give the pieces in their order."""
     pool = ThreadPoolExecutor(threads, "imagezip")
     ahead: deque[Future[list[DeflatedPiece]]] = deque()
