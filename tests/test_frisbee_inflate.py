@@ -62,7 +62,7 @@ def test_an_error_waits_for_its_turn() -> None:
     good = numbered(5)
     damaged = bytearray(good[3])
     damaged[4100] ^= 0xFF
-    found = []
+    found: list[int] = []
     with pytest.raises(ImageError, match="inflate failed"):
         found.extend(
             header.index
@@ -83,7 +83,7 @@ def test_an_error_of_the_source_waits_for_its_turn() -> None:
         yield from numbered(3)
         raise DiskError("reading input file: gone")
 
-    found = []
+    found: list[int] = []
     with pytest.raises(DiskError, match="gone"):
         found.extend(header.index for header, _ in expand_ahead(chunks(), parse_header, 4))
     assert found == [0, 1, 2]

@@ -248,8 +248,9 @@ class _Stream:
         self.data_bytes += len(piece.data)
         self.adler = joined_adler(self.adler, piece.adler, len(piece.data))
 
-    def finish(self) -> bytes:
-        return b"".join([*self.parts, stream_end(self.adler)])
+    def finish(self) -> None:
+        self.parts.append(stream_end(self.adler))
+        self.length += STREAM_END_SIZE
 
 
 class _ImageWriter:
@@ -346,11 +347,12 @@ class _ImageWriter:
         self._progress(self._base + self._first * SECTOR_SIZE)
 
     def _end_chunk(self, last: int, relocations: tuple[Relocation, ...] = ()) -> None:
-        data = self._stream.finish()
+        stream = self._stream
+        stream.finish()
         old = self._format.version == 1
         header = ChunkHeader(
             version=self._format.version,
-            compressed_size=len(data),
+            compressed_size=stream.length,
             index=self._chunks,
             total=0,
             regions=tuple(self._regions),
@@ -359,8 +361,8 @@ class _ImageWriter:
             relocations=relocations,
             uuid=self._format.uuid,
         )
-        padding = bytes(MAX_COMPRESSED - len(data))
-        self._write(b"".join([encode_header(header), data, padding]))
+        padding = bytes(MAX_COMPRESSED - stream.length)
+        self._write(b"".join([encode_header(header), *stream.parts, padding]))
         self._chunks += 1
         self._first = last
         self._regions = []
