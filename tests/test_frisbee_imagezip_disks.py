@@ -236,6 +236,12 @@ def test_an_xfs_is_mapped_by_partclone(loop_disk: tuple[Path, str], tmp_path: Pa
     after = restore(tmp_path / "image", 401 * MIB)
     assert after.read_bytes().count(GARBAGE * MIB) > 250
     subprocess.run(["xfs_repair", "-n", cut(after, MIB, 400 * MIB)], check=True)
+    holder = os.open(f"{device}p1", os.O_RDONLY | os.O_EXCL)
+    try:
+        said = run(ZIP, "-i", device)
+    finally:
+        os.close(holder)
+    assert f"  Slice 1 is in use: {device}p1: Device or resource busy, saving raw." in said
     # a file has no partitions that partclone could open
     said = run(ZIP, path, tmp_path / "image")
     assert "  Slice 1 has no device of its own, for the disk is a file, saving raw." in said
