@@ -22,6 +22,8 @@ MAX_GROUPS = 1 << 17
 
 _MAGIC = 0xEF53
 _CLEAN = 1
+_ERRORS = 2
+_MAX_BLOCK_LOG = 6
 _CRC32C_TYPE = 1
 
 
@@ -184,55 +186,73 @@ def parse_superblock(data: bytes, size: int) -> Superblock:
         LayoutError: the file system is not known well enough, or not in order.
     """
 
-    def number(offset: int, form: str = "<I") -> int:
-        value: int = struct.unpack_from(form, data, offset)[0]
-        return value
-
-    dynamic = number(0x4C) == 1
-    if number(0x38, "<H") != _MAGIC or number(0x4C) > 1:
+    fields = _Fields(data)
+    if fields.at(0x38, "<H") != _MAGIC or fields.revision > 1:
         raise LayoutError("is ext of a version that is not known")
-    flags = (number(0x5C), number(0x60), number(0x64)) if dynamic else (0, 0, 0)
-    compat, incompat, read_only = Compat(flags[0]), Incompat(flags[1]), ReadOnlyCompat(flags[2])
-    name = _name(compat, incompat, read_only)
-    _check_features(name, compat, incompat, read_only)
-    _check_state(name, number(0x3A, "<H"), number(0xE8), incompat, read_only)
-    uuid = data[0x68:0x78]
-    seed = number(0x270) if incompat & Incompat.CSUM_SEED else crc32c(uuid)
-    if read_only & ReadOnlyCompat.METADATA_CSUM and (
-        data[0x175] != _CRC32C_TYPE or crc32c(data[:0x3FC]) != number(0x3FC)
+    superblock = _read_fields(fields)
+    name = superblock.name
+    _check_features(superblock)
+    _check_state(superblock, fields.at(0x3A, "<H"), last_orphan=fields.at(0xE8))
+    if superblock.uses_checksums and (
+        data[0x175] != _CRC32C_TYPE or crc32c(data[:0x3FC]) != fields.at(0x3FC)
     ):
         raise LayoutError(f"is {name} with a wrong checksum in its superblock")
+    if not _makes_sense(superblock, fields):
+        raise LayoutError(f"is {name} with sizes that do not go together")
+    if superblock.blocks * superblock.block_size > size:
+        raise LayoutError(f"is {name} larger than the partition")
+    if superblock.groups > MAX_GROUPS:
+        raise LayoutError(f"is {name} with more than {MAX_GROUPS} block groups")
+    return superblock
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The superblock as it is on the disk."""
+
+    data: bytes
+
+    def at(self, offset: int, form: str = "<I") -> int:
+        value: int = struct.unpack_from(form, self.data, offset)[0]
+        return value
+
+    @property
+    def revision(self) -> int:
+        return self.at(0x4C)
+
+    @property
+    def inode_size(self) -> int:
+        return self.at(0x58, "<H") if self.revision else 128
+
+
+def _read_fields(fields: _Fields) -> Superblock:
+    at = fields.at
+    # in revision 0 there were no features yet
+    flags = (at(0x5C), at(0x60), at(0x64)) if fields.revision else (0, 0, 0)
+    compat, incompat, read_only = Compat(flags[0]), Incompat(flags[1]), ReadOnlyCompat(flags[2])
     large = bool(incompat & Incompat.BIT64)
-    block_size = 1024 << min(number(0x18), 7)
-    inode_size = number(0x58, "<H") if dynamic else 128
-    bigalloc = bool(read_only & ReadOnlyCompat.BIGALLOC)
-    cluster_log = number(0x1C) - number(0x18) if bigalloc else 0
-    superblock = Superblock(
-        name=name,
+    block_size = 1024 << min(at(0x18), 7)
+    cluster_log = at(0x1C) - at(0x18) if read_only & ReadOnlyCompat.BIGALLOC else 0
+    uuid = fields.data[0x68:0x78]
+    return Superblock(
+        name=_name(compat, incompat, read_only),
         block_size=block_size,
-        blocks=number(0x04) | (number(0x150) << 32 if large else 0),
-        free_blocks=number(0x0C) | (number(0x158) << 32 if large else 0),
-        first_block=number(0x14),
-        blocks_per_group=number(0x20),
+        blocks=at(0x04) | (at(0x150) << 32 if large else 0),
+        free_blocks=at(0x0C) | (at(0x158) << 32 if large else 0),
+        first_block=at(0x14),
+        blocks_per_group=at(0x20),
         cluster_blocks=1 << cluster_log if 0 <= cluster_log <= 20 else 0,
-        inode_table_blocks=-(-number(0x28) * inode_size // block_size),
-        descriptor_size=number(0xFE, "<H") if large else 32,
-        reserved_descriptor_blocks=number(0xCE, "<H") if dynamic else 0,
-        first_meta_group=number(0x104) if incompat & Incompat.META_BG else 0,
-        backup_groups=(number(0x24C), number(0x250)),
-        checksum_seed=seed,
+        inode_table_blocks=-(-at(0x28) * fields.inode_size // block_size),
+        descriptor_size=at(0xFE, "<H") if large else 32,
+        reserved_descriptor_blocks=at(0xCE, "<H") if fields.revision else 0,
+        first_meta_group=at(0x104) if incompat & Incompat.META_BG else 0,
+        backup_groups=(at(0x24C), at(0x250)),
+        checksum_seed=at(0x270) if incompat & Incompat.CSUM_SEED else crc32c(uuid),
         uuid=uuid,
         compat=compat,
         incompat=incompat,
         read_only_compat=read_only,
     )
-    if not _makes_sense(superblock, number(0x18), number(0x24) if bigalloc else None, inode_size):
-        raise LayoutError(f"is {name} with sizes that do not go together")
-    if superblock.blocks * block_size > size:
-        raise LayoutError(f"is {name} larger than the partition")
-    if superblock.groups > MAX_GROUPS:
-        raise LayoutError(f"is {name} with more than {MAX_GROUPS} block groups")
-    return superblock
 
 
 def _name(compat: Compat, incompat: Incompat, read_only: ReadOnlyCompat) -> str:
@@ -244,45 +264,45 @@ def _name(compat: Compat, incompat: Incompat, read_only: ReadOnlyCompat) -> str:
     return "ext3" if compat & Compat.HAS_JOURNAL else "ext2"
 
 
-def _check_features(
-    name: str, compat: Compat, incompat: Incompat, read_only: ReadOnlyCompat
-) -> None:
-    for kind, flags in (("compat", compat), ("incompat", incompat), ("ro_compat", read_only)):
-        known = sum(type(flags))
-        if int(flags) & ~known:
+def _check_features(superblock: Superblock) -> None:
+    for kind, flags in (
+        ("compat", superblock.compat),
+        ("incompat", superblock.incompat),
+        ("ro_compat", superblock.read_only_compat),
+    ):
+        unknown = int(flags) & ~sum(type(flags))
+        if unknown:
             raise LayoutError(
-                f"is {name} with features that are not known ({kind} {int(flags) & ~known:#x})"
+                f"is {superblock.name} with features that are not known ({kind} {unknown:#x})"
             )
 
 
-def _check_state(
-    name: str, state: int, last_orphan: int, incompat: Incompat, read_only: ReadOnlyCompat
-) -> None:
-    if incompat & Incompat.RECOVER:
+def _check_state(superblock: Superblock, state: int, last_orphan: int) -> None:
+    name = superblock.name
+    if superblock.incompat & Incompat.RECOVER:
         raise LayoutError(f"is {name} that is mounted or needs its journal")
-    if state & 2:
+    if state & _ERRORS:
         raise LayoutError(f"is {name} with errors")
     if state != _CLEAN:
         raise LayoutError(f"is {name} that was not unmounted cleanly")
-    if last_orphan or read_only & ReadOnlyCompat.ORPHAN_PRESENT:
+    if last_orphan or superblock.read_only_compat & ReadOnlyCompat.ORPHAN_PRESENT:
         raise LayoutError(f"is {name} with deleted files that are still to be freed")
 
 
-def _makes_sense(
-    superblock: Superblock, block_log: int, clusters_per_group: int | None, inode_size: int
-) -> bool:
+def _makes_sense(superblock: Superblock, fields: _Fields) -> bool:
     block_size, ratio = superblock.block_size, superblock.cluster_blocks
-    if block_log > 6 or not ratio or superblock.blocks_per_group % (8 * ratio):
+    bigalloc = superblock.read_only_compat & ReadOnlyCompat.BIGALLOC
+    if fields.at(0x18) > _MAX_BLOCK_LOG or not ratio or superblock.blocks_per_group % (8 * ratio):
         return False
     clusters = superblock.blocks_per_group // ratio
     descriptor_size = superblock.descriptor_size
     return (
         0 < clusters <= 8 * block_size
-        and clusters_per_group in (None, clusters)
-        and superblock.first_block == int(block_size == 1024 and clusters_per_group is None)
+        and (not bigalloc or fields.at(0x24) == clusters)
+        and superblock.first_block == int(block_size == 1024 and not bigalloc)
         and superblock.blocks > superblock.first_block
         and 0 < superblock.inode_table_blocks <= superblock.blocks_per_group
-        and 128 <= inode_size <= block_size
+        and 128 <= fields.inode_size <= block_size
         and 32 <= descriptor_size <= block_size
         and descriptor_size & (descriptor_size - 1) == 0
         and (not superblock.incompat & Incompat.BIT64 or descriptor_size >= 64)
