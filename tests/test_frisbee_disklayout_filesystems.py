@@ -89,7 +89,11 @@ def test_swap_as_mkswap_makes_it(tmp_path: Path) -> None:
         (having((0, b"LUKS\xba\xbe")), Kind.FILES, "is LUKS"),
         (having((3, b"EXFAT   ")), Kind.FILES, "is exfat"),
         (having((1024, b"\x10\x20\xf5\xf2")), Kind.FILES, "is f2fs"),
-        (having((3, b"NTFS    ")), Kind.FILES, "has no device"),
+        (
+            having((3, b"NTFS    ")),
+            Kind.FILES,
+            "is ntfs whose root directory makes no sense",
+        ),
         (having((82, b"FAT32   ")), Kind.FILES, "has no device"),
         (having((0, b"XFSB")), Kind.FILES, "is xfs with its log on another device"),
         (having((0x10040, b"_BHRfS_M")), Kind.FILES, "is btrfs of 0 devices"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from imaging.frisbee.disklayout import ext, partclone
 from imaging.frisbee.disklayout.clean import check_btrfs, check_xfs
 from imaging.frisbee.disklayout.label import Kind, LayoutError, Partition, Read
+from imaging.frisbee.disklayout.ntfs import check_hibernation
 from imaging.frisbee.ndz import SECTOR_SIZE
 
 SWAP_HEADER_SECTORS = 64
@@ -99,6 +100,8 @@ def look_into(partition: Partition, read: Read, device: Device, minimum: int) ->
         check_xfs(read, size)
     if name == "btrfs":
         check_btrfs(read, size)
+    if name == "ntfs":
+        check_hibernation(read)
     return Findings(name, partclone.read_free(name, device(partition), size, minimum))
 
 
