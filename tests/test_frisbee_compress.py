@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ def write(
     base: int = 0,
     image_format: ImageFormat | None = None,
     progress: list[int] | None = None,
+    threads: int | None = None,
 ) -> tuple[bytes, WrittenImage]:
     """Write an image of some sectors of `disk`."""
     source, out = os.memfd_create("disk"), os.memfd_create("image")
@@ -42,6 +44,7 @@ def write(
             base=base,
             image_format=image_format,
             progress=(progress if progress is not None else []).append,
+            threads=threads,
         )
         return os.pread(out, 1 << 30, 0), written
     finally:
@@ -146,6 +149,50 @@ def test_higher_levels_make_smaller_images(disk: bytes) -> None:
 
 def test_the_same_disk_gives_the_same_image(disk: bytes) -> None:
     assert write(disk, [(0, 9000)]) == write(disk, [(0, 9000)])
+
+
+def test_the_number_of_threads_makes_no_difference(disk: bytes) -> None:
+    regions = [(0, 9000), (9003, 40), (9100, 5), (9110, 12_000)]
+    assert len({write(disk, regions, threads=threads)[0] for threads in (1, 2, 5)}) == 1
+
+
+def test_no_thread_stays_after_an_error() -> None:
+    source = os.memfd_create("disk")
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.truncate(source, 64 << 20)
+        with pytest.raises(DiskError, match="chunk write"):
+            write_image(
+                source,
+                full,
+                regions=[Region(0, 131_072)],
+                end_sector=131_072,
+                image_format=ImageFormat(level=0),
+            )
+        assert not [each for each in threading.enumerate() if each.name.startswith("imagezip")]
+    finally:
+        os.close(source)
+        os.close(full)
+
+
+def test_a_disk_that_ends_too_early_costs_no_chunk_before() -> None:
+    progress: list[int] = []
+    noise = random.Random(1).randbytes(5 << 20)
+    with pytest.raises(DiskError, match="too early"):
+        write(noise, [(0, 20_000)], progress=progress)
+    assert len(progress) >= 2
+
+
+def test_zeros_can_be_left_out() -> None:
+    data = bytes(512 * 300) + mixed(300) + bytes(512 * 900) + mixed(77)
+    image, written = write(
+        data, [(0, 1577)], image_format=ImageFormat(leave_out_zeros=True), end=1577
+    )
+    checked = check_image(image)
+    assert checked.expanded() == data
+    assert written.data_bytes < 600 * 512
+    with pytest.raises(ImageError, match="there is nothing to save"):
+        write(bytes(1 << 20), [(0, 2048)], image_format=ImageFormat(leave_out_zeros=True))
 
 
 @pytest.mark.parametrize("level", [0, 1, 4, 6])

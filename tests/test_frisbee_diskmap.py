@@ -7,36 +7,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.frisbee.diskmap import (
-    Choices,
-    LabelError,
-    Partition,
-    map_disk,
-    map_raw,
-    read_partitions,
-)
+from imaging.frisbee.disklayout.filesystems import Findings
+from imaging.frisbee.disklayout.label import Kind, Label, LabelError, LayoutError, Partition
+from imaging.frisbee.diskmap import Choices, DiskMap, map_disk, map_raw, read_label
 from imaging.frisbee.errors import DiskError
 from tests.disk_images import Entry, table
 
-LINUX, SWAP, EXTENDED, FAT = 0x83, 0x82, 0x05, 0x07
+LINUX, SWAP, EXTENDED, OTHER = 0x83, 0x82, 0x05, 0x8E
 
 
-def partitions(sectors: Mapping[int, bytes]) -> tuple[Partition, ...]:
+def partitions(sectors: Mapping[int, bytes], disk: int = 100_000) -> Label:
     """Read the label of a disk given by its sectors that are not zeros."""
-    return read_partitions(lambda sector: sectors.get(sector, bytes(512)))
+
+    def read(offset: int, length: int) -> bytes:
+        assert length == 512
+        return sectors.get(offset // 512, bytes(512))
+
+    return read_label(read, disk)
+
+
+def look(partition: Partition) -> Findings:
+    """Swap space is free but for its head, and file systems are full."""
+    if partition.kind is Kind.SWAP and partition.count > 64:
+        return Findings("swap space", ((64, partition.count),))
+    return Findings("ext4", ())
+
+
+def mapped(label: Label, disk: int = 100_000, choices: Choices | None = None) -> DiskMap:
+    """What is saved of a disk with such a label."""
+    return map_disk(label, disk, choices or Choices(), look)
 
 
 def regions(
     entries: Sequence[Entry | None], choices: Choices | None = None, disk: int = 100_000
 ) -> tuple[list[tuple[int, int]], int]:
     """Regions and end of a disk with these primary partitions."""
-    found = map_disk(partitions({0: table(entries)}), disk, choices or Choices())
+    found = mapped(partitions({0: table(entries)}), disk, choices)
     return [(region.start, region.count) for region in found.regions], found.end_sector
 
 
 def notes(entries: Sequence[Entry | None], choices: Choices | None = None) -> list[str]:
     """What is said about a disk."""
-    return list(map_disk(partitions({0: table(entries)}), 100_000, choices or Choices()).notes)
+    return list(mapped(partitions({0: table(entries)}), choices=choices).notes)
 
 
 def test_a_linux_partition_is_saved_with_the_gap_before_it() -> None:
@@ -85,9 +97,9 @@ def test_what_is_said() -> None:
         "  Slice 4 is unused, NOT SAVING.",
     ]
     chosen = Choices(raw=frozenset({1}), ignored=frozenset({3}))
-    assert notes([(SWAP, 2048, 10), (FAT, 3000, 1), (LINUX, 4000, 1), None], chosen) == [
+    assert notes([(SWAP, 2048, 10), (OTHER, 3000, 1), (LINUX, 4000, 1), None], chosen) == [
         "  Slice 1, forcing raw compression",
-        "Slice 2 is an unknown type 0x7 (??), forcing raw compression",
+        "Slice 2 is an unknown type 0x8e (??), forcing raw compression",
         "  Slice 3 ignored, NOT SAVING.",
         "  Slice 4 is unused, NOT SAVING.",
     ]
@@ -104,54 +116,56 @@ def test_a_partition_can_be_forced_or_ignored() -> None:
 def test_one_partition_can_be_saved_alone() -> None:
     entries = [(LINUX, 2048, 28672), (SWAP, 30720, 2048), None, (LINUX, 99_000, 9999)]
     table_read = partitions({0: table(entries)})
-    found = map_disk(table_read, 100_000, Choices(only=1))
+    found = mapped(table_read, 100_000, Choices(only=1))
     assert (found.base, found.end_sector) == (2048, 28672)
     assert found.regions == ((0, 28672),)
     assert found.notes == ()
-    found = map_disk(table_read, 100_000, Choices(only=2))
+    found = mapped(table_read, 100_000, Choices(only=2))
     assert (found.base, found.end_sector, found.regions) == (30720, 2048, ((0, 64),))
-    found = map_disk(table_read, 100_000, Choices(only=1, limit=99))
+    found = mapped(table_read, 100_000, Choices(only=1, limit=99))
     assert (found.base, found.end_sector, found.regions) == (2048, 99, ((0, 99),))
     for absent in (3, 5):
         with pytest.raises(LabelError, match=f"there is no slice {absent} to save"):
-            map_disk(table_read, 100_000, Choices(only=absent))
+            mapped(table_read, 100_000, Choices(only=absent))
     with pytest.raises(LabelError, match="P4 ends at sector 108999, after the end of the disk"):
-        map_disk(table_read, 100_000, Choices(only=4))
+        mapped(table_read, 100_000, Choices(only=4))
     with pytest.raises(LabelError, match="slice 1 has nothing to save"):
-        map_disk(table_read, 100_000, Choices(only=1, ignored=frozenset({1})))
+        mapped(table_read, 100_000, Choices(only=1, ignored=frozenset({1})))
 
 
 LOGICAL = {
     0: table([(LINUX, 100, 400), (0x0F, 1000, 9000), None, (LINUX, 10_000, 50)]),
     1000: table([(LINUX, 50, 500), (EXTENDED, 2000, 1000), None, None]),
     3000: table([(SWAP, 10, 990), (EXTENDED, 5000, 100), None, None]),
-    6000: table([(FAT, 1, 99), None, None, None]),
+    6000: table([(OTHER, 1, 99), None, None, None]),
 }
 
 
 def test_logical_partitions_are_found() -> None:
     found = partitions(LOGICAL)
-    assert [(each.number, each.type, each.start, each.count) for each in found] == [
+    assert [
+        (each.number, int(each.type, 16), each.start, each.count) for each in found.partitions
+    ] == [
         (1, LINUX, 100, 400),
         (2, 0x0F, 1000, 9000),
         (5, LINUX, 1050, 500),
         (6, SWAP, 3010, 990),
-        (7, FAT, 6001, 99),
+        (7, OTHER, 6001, 99),
         (3, 0, 0, 0),
         (4, LINUX, 10_000, 50),
     ]
-    saved = map_disk(found, 100_000, Choices())
+    saved = mapped(found, 100_000, Choices())
     assert saved.regions == ((0, 3074), (4000, 6050))
     assert saved.end_sector == 10_050
-    assert map_disk(found, 100_000, Choices(only=6)).regions == ((0, 64),)
+    assert mapped(found, 100_000, Choices(only=6)).regions == ((0, 64),)
     with pytest.raises(LabelError, match="slice 2 is extended: ignore the slices in it"):
-        map_disk(found, 100_000, Choices(ignored=frozenset({2})))
+        mapped(found, 100_000, Choices(ignored=frozenset({2})))
 
 
 @pytest.mark.parametrize(
     ("sector", "data", "words"),
     [
-        (6000, table([(FAT, 1, 9), (EXTENDED, 0, 9), None, None]), "broken at sector 1000"),
+        (6000, table([(OTHER, 1, 9), (EXTENDED, 0, 9), None, None]), "broken at sector 1000"),
         (6000, table([None, (EXTENDED, 5000, 9), None, None]), "broken at sector 6000"),
         (6000, table([None, (EXTENDED, 9000, 9), None, None]), "broken at sector 10000"),
         (3000, bytes(512), "Wrong magic number in DOS partition table at sector 3000"),
@@ -170,14 +184,14 @@ def test_a_chain_has_an_end() -> None:
         return table([(LINUX, 1, 1), (EXTENDED, 2 * (sector - 100) + 10, 9), None, None])
 
     with pytest.raises(LabelError, match="logical partitions in P1"):
-        read_partitions(read_sector)
+        read_label(lambda offset, _length: read_sector(offset // 512), 100_000)
 
 
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
         ([(LINUX, 100, 100), (LINUX, 199, 10), None, None], "P1 and P2 overlap!"),
-        ([None, (FAT, 300, 9), None, (LINUX, 250, 51)], "P2 and P4 overlap!"),
+        ([None, (OTHER, 300, 9), None, (LINUX, 250, 51)], "P2 and P4 overlap!"),
         ([(LINUX, 100, 100), (0, 150, 10), None, None], "P1 and P2 overlap!"),
         ([(LINUX, 100, 100_000), None, None, None], "P1 ends at sector 100100, after the end of"),
         ([None, None, None, None], "there is no partition to save, use -r"),
@@ -195,10 +209,68 @@ def test_partitions_must_end_before_the_limit() -> None:
         regions(entries, Choices(limit=199))
 
 
-@pytest.mark.parametrize("claim", [9999, 0xFFFFFFFF, 5000])
-def test_a_gpt_is_saved_whole(claim: int) -> None:
-    entries: list[Entry | None] = [(0xEE, 1, claim), None, None, None]
-    assert regions(entries, disk=10_000) == ([(0, min(claim + 1, 10_000))], min(claim + 1, 10_000))
+def test_a_partition_that_is_not_understood_is_saved_whole() -> None:
+    def refuse(partition: Partition) -> Findings:
+        raise LayoutError("is ext4 with errors")
+
+    label = partitions({0: table([(LINUX, 100, 900), (SWAP, 1000, 500), None, None])})
+    found = map_disk(label, 100_000, Choices(), refuse)
+    assert found.regions == ((0, 1500),)
+    assert found.notes[:2] == (
+        "  Slice 1 is ext4 with errors, saving raw.",
+        "  Slice 2 is ext4 with errors, saving raw.",
+    )
+
+
+def test_what_a_file_system_does_not_use_is_left_out() -> None:
+    def find(partition: Partition) -> Findings:
+        return Findings("ext4", ((10, 20), (100, 300), (500, 900)))
+
+    label = partitions({0: table([(LINUX, 100, 900), None, None, None])})
+    found = map_disk(label, 100_000, Choices(), find)
+    assert found.regions == ((0, 200), (400, 200))
+    assert found.end_sector == 1000
+    assert found.details == ("  P1 (ext4): 610 of 900 sectors free",)
+    alone = map_disk(label, 100_000, Choices(only=1), find)
+    assert (alone.base, alone.regions, alone.end_sector) == (100, ((0, 100), (300, 200)), 900)
+
+
+def test_tables_inside_of_what_is_free_are_saved() -> None:
+    """A type 0 entry that covers the chain of logical partitions must not cost these."""
+    sectors = {
+        0: table([(EXTENDED, 1000, 2000), (0, 900, 1050), None, None]),
+        1000: table([(LINUX, 1000, 100), None, None, None]),
+    }
+    saved = mapped(partitions(sectors))
+    assert saved.regions == ((0, 900), (1000, 1), (1950, 1050))
+
+
+def gpt_label(tail: tuple[int, int] | None, end: int = 0) -> Label:
+    """A GPT with two partitions."""
+    return Label(
+        (Partition(1, Kind.FILES, "x", 2048, 1000), Partition(3, Kind.SWAP, "y", 4096, 1000)),
+        tail=tail,
+        end=end,
+    )
+
+
+def test_the_backup_of_a_gpt_is_saved_with_the_end_of_the_disk() -> None:
+    saved = mapped(gpt_label((9967, 10_000)), 10_000)
+    assert saved.regions == ((0, 4160), (9967, 33))
+    assert saved.end_sector == 10_000
+    assert saved.notes == ()
+
+
+def test_the_backup_of_a_gpt_is_not_saved_beyond_the_limit() -> None:
+    saved = mapped(gpt_label((9967, 10_000)), 10_000, Choices(limit=9999))
+    assert saved.regions == ((0, 4160),)
+    assert saved.end_sector == 5096
+    assert saved.notes == ("  The backup of the GPT is NOT SAVED: it lies after the limit.",)
+
+
+def test_a_gpt_without_backup_ends_with_its_last_partition() -> None:
+    assert mapped(gpt_label(None), 10_000).end_sector == 5096
+    assert mapped(gpt_label(None, end=6000), 10_000).regions == ((0, 4160), (5096, 904))
 
 
 def test_raw_disks() -> None:
@@ -218,9 +290,8 @@ def test_raw_disks() -> None:
 def test_any_label_is_mapped_or_refused(tables: list[bytes], disk: int) -> None:
     sectors = [bytes(446) + each + b"\x55\xaa" for each in tables]
     try:
-        found = map_disk(
-            read_partitions(lambda sector: sectors[sector % len(sectors)]), disk, Choices()
-        )
+        label = read_label(lambda offset, _length: sectors[offset // 512 % len(sectors)], disk)
+        found = mapped(label, disk)
     except LabelError:
         return
     assert found.end_sector <= disk
@@ -228,7 +299,9 @@ def test_any_label_is_mapped_or_refused(tables: list[bytes], disk: int) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([0, LINUX, SWAP, FAT]), st.integers(0, 300), st.integers(0, 400)),
+        st.tuples(
+            st.sampled_from([0, LINUX, SWAP, OTHER]), st.integers(0, 300), st.integers(0, 400)
+        ),
         max_size=4,
     ),
     st.integers(0, 100),

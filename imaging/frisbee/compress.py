@@ -7,16 +7,14 @@ compressed again in two parts.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from imaging.frisbee.deflate import (
     STREAM_BEGIN,
     STREAM_END_SIZE,
     DeflatedPiece,
-    deflate_pieces,
     joined_adler,
     stream_end,
 )
@@ -33,28 +31,15 @@ from imaging.frisbee.ndz import (
     Relocation,
     encode_header,
 )
+from imaging.frisbee.read_ahead import Source, default_threads, read_pieces
 
 DEFAULT_LEVEL = 4
-
-SPAN_SIZE = 1 << 20
-"""Bytes that a thread reads and compresses at once, a multiple of the sector."""
-
-SPANS_AHEAD = 3
-"""Spans that are read ahead for each thread: what memory is needed."""
-
-MAX_THREADS = 8
-"""More do not help: one thread puts all into chunks and writes."""
 
 FULL = 8192
 """A chunk with less room than this, in bytes, is finished."""
 
 _TOTAL_OFFSET = 12
 _GUESSES = 5
-
-
-def default_threads() -> int:
-    """How many threads make use of this machine: one for each core that we may run on."""
-    return max(1, min(len(os.sched_getaffinity(0)), MAX_THREADS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,97 +117,15 @@ def write_image(
         BrokenPipeError: whoever read the pipe has gone.
     """
     chosen = image_format or ImageFormat()
-    source = _Source(source_fd, base * SECTOR_SIZE, chosen)
-    writer = _ImageWriter(out_fd, base * SECTOR_SIZE, chosen, progress)
-    for piece in _pieces(source, _batches(_joined(regions)), threads or default_threads()):
-        writer.add(piece)
+    offset = base * SECTOR_SIZE
+    source = Source(
+        source_fd, offset, chosen.level, chosen.short_bytes, leave_out_zeros=chosen.leave_out_zeros
+    )
+    writer = _ImageWriter(out_fd, offset, chosen, progress)
+    with closing(read_pieces(source, regions, threads or default_threads())) as pieces:
+        for piece in pieces:
+            writer.add(piece)
     return writer.finish(end_sector)
-
-
-def _joined(regions: Iterable[Region]) -> Iterator[Region]:
-    last: Region | None = None
-    for region in regions:
-        if last is not None and last.end == region.start:
-            last = Region(last.start, last.count + region.count)
-            continue
-        if last is not None:
-            yield last
-        last = region
-    if last is not None:
-        yield last
-
-
-def _batches(regions: Iterable[Region]) -> Iterator[list[Region]]:
-    """What is read and compressed at once: a part of one region, or several short ones."""
-    batch: list[Region] = []
-    room = span = SPAN_SIZE // SECTOR_SIZE
-    for start, count in regions:
-        end = start + count
-        position = start
-        while position < end:
-            length = min(room, end - position)
-            batch.append(Region(position, length))
-            position += length
-            room -= length
-            if not room:
-                yield batch
-                batch, room = [], span
-    if batch:
-        yield batch
-
-
-def _pieces(
-    source: "_Source", batches: Iterator[list[Region]], threads: int
-) -> Iterator[DeflatedPiece]:
-    """Read and compress ahead in threads; give the pieces in their order."""
-    pool = ThreadPoolExecutor(threads, "imagezip")
-    ahead: deque[Future[list[DeflatedPiece]]] = deque()
-    try:
-        for batch in batches:
-            ahead.append(pool.submit(source.deflate, batch))
-            if len(ahead) >= SPANS_AHEAD * threads:
-                yield from ahead.popleft().result()
-        while ahead:
-            yield from ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The disk; its methods are called in several threads."""
-
-    fd: int
-    base: int
-    format: ImageFormat
-
-    def deflate(self, batch: list[Region]) -> list[DeflatedPiece]:
-        return [
-            piece
-            for region in batch
-            for piece in deflate_pieces(
-                self._read(region.start, region.count * SECTOR_SIZE),
-                region.start,
-                self.format.level,
-                leave_out_zeros=self.format.leave_out_zeros,
-            )
-        ]
-
-    def _read(self, sector: int, length: int) -> bytes:
-        offset = self.base + sector * SECTOR_SIZE
-        data = b""
-        while len(data) < length:
-            try:
-                part = os.pread(self.fd, length - len(data), offset + len(data))
-            except OSError as error:
-                raise DiskError(f"reading input file: {error.strerror}") from error
-            if not part:
-                break
-            data = data + part if data else part
-        missing = length - len(data)
-        if missing and missing != self.format.short_bytes:
-            raise DiskError(f"reading input file: it ends at byte {offset + len(data)}, too early")
-        return data + bytes(missing) if missing else data
 
 
 @dataclass(slots=True)
@@ -245,8 +148,9 @@ class _Stream:
         self.data_bytes += len(piece.data)
         self.adler = joined_adler(self.adler, piece.adler, len(piece.data))
 
-    def finish(self) -> bytes:
-        return b"".join([*self.parts, stream_end(self.adler)])
+    def finish(self) -> None:
+        self.parts.append(stream_end(self.adler))
+        self.length += STREAM_END_SIZE
 
 
 class _ImageWriter:
@@ -343,11 +247,12 @@ class _ImageWriter:
         self._progress(self._base + self._first * SECTOR_SIZE)
 
     def _end_chunk(self, last: int, relocations: tuple[Relocation, ...] = ()) -> None:
-        data = self._stream.finish()
+        stream = self._stream
+        stream.finish()
         old = self._format.version == 1
         header = ChunkHeader(
             version=self._format.version,
-            compressed_size=len(data),
+            compressed_size=stream.length,
             index=self._chunks,
             total=0,
             regions=tuple(self._regions),
@@ -356,8 +261,8 @@ class _ImageWriter:
             relocations=relocations,
             uuid=self._format.uuid,
         )
-        padding = bytes(MAX_COMPRESSED - len(data))
-        self._write(b"".join([encode_header(header), data, padding]))
+        padding = bytes(MAX_COMPRESSED - stream.length)
+        self._write(b"".join([encode_header(header), *stream.parts, padding]))
         self._chunks += 1
         self._first = last
         self._regions = []

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Protocol, cast
 
 from isal import isal_zlib
+from isal.isal_zlib import adler32
 
 from imaging.frisbee.ndz import SECTOR_SIZE
 
@@ -130,7 +131,7 @@ def _stretches(data: bytes, leave_out_zeros: bool) -> Iterator[tuple[int, int]]:
 
 
 def _piece(sector: int, data: memoryview, before: bytes, level: int) -> DeflatedPiece:
-    return DeflatedPiece(sector, data, before, _deflate(data, before, level), zlib.adler32(data))
+    return DeflatedPiece(sector, data, before, _deflate(data, before, level), adler32(data))
 
 
 def _deflate(data: memoryview, before: bytes, level: int) -> bytes:
@@ -147,7 +148,7 @@ def _deflater(level: int, before: bytes) -> _Deflater:
 
 @cache
 def _deflated_zeros(level: int) -> tuple[int, bytes]:
-    return zlib.adler32(_ZEROS), _deflate(memoryview(_ZEROS), b"", level)
+    return adler32(_ZEROS), _deflate(memoryview(_ZEROS), b"", level)
 
 
 def stream_end(adler: int) -> bytes:

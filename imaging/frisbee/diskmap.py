@@ -1,57 +1,33 @@
-"""What to save of a disk: the regions that hold data, and what is free.
+"""What to save of a disk: the regions that hold data, and what is free. Pure.
 
-Known are DOS labels with primary and logical partitions, and Linux swap. File systems are saved
-whole, and so is a disk with a GPT, whose DOS label shows one partition of type 0xee: that space
-is free inside an ext file system is not looked for yet.
+Known are DOS labels, with primary and logical partitions, and GPTs. What lies outside partitions
+is saved; in a partition, all that its file system or swap space does not know to be free.
 """
 
-import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+from imaging.frisbee.disklayout import dos, gpt
+from imaging.frisbee.disklayout.filesystems import Findings
+from imaging.frisbee.disklayout.label import (
+    Kind,
+    Label,
+    LabelError,
+    LayoutError,
+    Partition,
+    Read,
+)
 from imaging.frisbee.errors import DiskError
 from imaging.frisbee.ndz import MAX_SECTOR, SECTOR_SIZE, Region
-
-SWAP_HEADER_SECTORS = 64
-"""The first 32 KiB of a swap partition are kept: its label and UUID."""
 
 DEFAULT_MINIMUM_FREE = 64
 """Shorter free stretches are saved as data, in sectors."""
 
-TYPE_UNUSED = 0x00
-TYPE_SWAP = 0x82
-TYPE_LINUX = 0x83
-TYPE_PROTECTIVE = 0xEE
-"""The one partition of a disk with a GPT; it may claim more than the disk has."""
+Look = Callable[[Partition], Findings]
+"""Finds what of a partition is free, or raises a LayoutError: then it is saved whole."""
 
-EXTENDED_TYPES = frozenset({0x05, 0x0F, 0x85})
-
-_ENTRY = struct.Struct("<4xB3xII")  # type, start, count; flags and cylinders are not looked at
-_TABLE_OFFSET = 446
-_SIGNATURE = b"\x55\xaa"
-_MAX_SLICES = 64
-
-ReadSector = Callable[[int], bytes]
-
-
-class LabelError(DiskError):
-    """The partition table makes no sense; nothing was saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One entry of a partition table: 1 to 4 are primary, 5 and up are logical; in sectors."""
-
-    number: int
-    type: int
-    start: int
-    count: int
-
-    @property
-    def end(self) -> int:
-        """One past the last sector."""
-        return self.start + self.count
+_Stretch = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +39,14 @@ class DiskMap:
         end_sector: one past the last sector that the image speaks for; relative to `base`.
         base: the disk's sector where the image begins: not 0 for an image of one partition.
         notes: what imagezip says about it, line by line.
+        details: what else could be said: what was found in each partition.
     """
 
     regions: tuple[Region, ...]
     end_sector: int
     base: int = 0
     notes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,54 +68,51 @@ class Choices:
     limit: int | None = None
 
 
-def read_partitions(read_sector: ReadSector) -> tuple[Partition, ...]:
-    """Read the DOS label, and follow its extended partition.
-
-    Args:
-        read_sector: gives the 512 bytes of a sector.
-
-    Returns:
-        The four primary entries, used or not, each extended one followed by its logical ones.
+def read_label(read: Read, disk_sectors: int) -> Label:
+    """Read the partition table of a disk of `disk_sectors`: a GPT, or else a DOS label.
 
     Raises:
-        LabelError: there is no DOS label, or the chain of logical partitions is broken.
-        DiskError: a sector cannot be read.
+        LabelError: there is none, or it makes no sense.
+        DiskError: it cannot be read.
     """
-    partitions: list[Partition] = []
-    logical_number = 5
-    for number, (kind, start, count) in enumerate(_table(read_sector, 0), start=1):
-        partition = Partition(number, kind, start, count)
-        partitions.append(partition)
-        if kind in EXTENDED_TYPES and count:
-            logical = _read_logical(read_sector, partition, logical_number)
-            logical_number += len(logical)
-            partitions += logical
-    return tuple(partitions)
+    if gpt.has_gpt(read):
+        return gpt.read_label(read, disk_sectors)
+    return dos.read_label(read)
 
 
-def map_disk(partitions: Iterable[Partition], disk_sectors: int, choices: Choices) -> DiskMap:
-    """Decide what to save of a disk of `disk_sectors` with these partitions; pure.
+def map_disk(label: Label, disk_sectors: int, choices: Choices, look: Look) -> DiskMap:
+    """Decide what to save of a disk of `disk_sectors` with this label.
 
     What lies outside partitions is saved up to the end of the last partition; what comes after
-    that is neither saved nor spoken for.
+    that is neither saved nor spoken for, but for the backup of a GPT at the end of the disk.
 
     Raises:
         LabelError: partitions overlap, reach beyond the disk or the limit, or there is none.
+        DiskError: a partition cannot be read.
     """
-    every = [_clamp(entry, disk_sectors) for entry in partitions]
-    for entry in every:
+    for entry in label.partitions:
         _check_bounds(entry, disk_sectors, choices)
-    entries = [entry for entry in every if entry.type not in EXTENDED_TYPES]
-    notes, free = _free_stretches(entries, choices)
+    entries = [entry for entry in label.partitions if entry.kind is not Kind.EXTENDED]
+    if choices.only is None:
+        _check_overlaps(entries)
+    free, notes, details = _free_stretches(entries, choices, look)
+    notes = [*label.notes, *notes]
     if choices.only is not None:
-        return _map_slice(entries, free, notes, choices)
-    _check_overlaps(entries)
-    end = max((entry.end for entry in every if entry.count), default=0)
+        return _map_slice(entries, free, notes, details, choices)
+    end = max((entry.end for entry in label.partitions if entry.count), default=0)
     if not end:
         raise LabelError("there is no partition to save, use -r to save the whole disk")
+    end = max(end, label.end)
+    if label.tail is not None:
+        first, last = label.tail
+        if last <= min(choices.limit or last, MAX_SECTOR - 1):
+            free.append((end, max(first, end)))
+            end = max(end, last)
+        else:
+            notes.append("  The backup of the GPT is NOT SAVED: it lies after the limit.")
     # whatever an entry claims, the label itself is saved
-    outside_label = [(max(first, 1), last) for first, last in free]
-    return DiskMap(_without(outside_label, end, choices.minimum_free), end, notes=tuple(notes))
+    regions = _without(_around(free, label.tables), end, choices.minimum_free)
+    return DiskMap(regions, end, notes=tuple(notes), details=tuple(details))
 
 
 def map_raw(size: int, limit: int | None = None) -> DiskMap:
@@ -160,90 +135,59 @@ def map_raw(size: int, limit: int | None = None) -> DiskMap:
     return DiskMap((Region(0, sectors),), sectors)
 
 
-def _table(read_sector: ReadSector, sector: int) -> list[tuple[int, int, int]]:
-    data = read_sector(sector)
-    if data[510:512] != _SIGNATURE:
-        raise LabelError(f"Wrong magic number in DOS partition table at sector {sector}")
-    return [_ENTRY.unpack_from(data, _TABLE_OFFSET + 16 * index) for index in range(4)]
-
-
-def _read_logical(
-    read_sector: ReadSector, container: Partition, first_number: int
-) -> list[Partition]:
-    logical: list[Partition] = []
-    sector = container.start
-    seen: set[int] = set()
-    while True:
-        if sector in seen or not container.start <= sector < container.end:
-            raise LabelError(
-                f"the chain of logical partitions in P{container.number} is broken"
-                f" at sector {sector}"
-            )
-        seen.add(sector)
-        following: int | None = None
-        for kind, start, count in _table(read_sector, sector):
-            if kind in EXTENDED_TYPES:
-                following = container.start + start if count else following
-            elif count:
-                number = first_number + len(logical)
-                logical.append(Partition(number, kind, sector + start, count))
-        if following is None:
-            return logical
-        if len(seen) == _MAX_SLICES:
-            raise LabelError(f"more than {_MAX_SLICES} logical partitions in P{container.number}")
-        sector = following
-
-
 def _free_stretches(
-    entries: list[Partition], choices: Choices
-) -> tuple[list[str], list[tuple[int, int]]]:
-    """Say what becomes of each partition, and which stretches (start, end) are free."""
+    entries: list[Partition], choices: Choices, look: Look
+) -> tuple[list[_Stretch], list[str], list[str]]:
+    """Say which stretches are free, what is to be said of partitions, and what could be."""
     notes: list[str] = []
-    free: list[tuple[int, int]] = []
+    details: list[str] = []
+    free: list[_Stretch] = []
     for entry in entries:
         if choices.only not in (None, entry.number):
             continue
         number = entry.number
-        if number in choices.ignored or entry.type == TYPE_UNUSED:
+        if number in choices.ignored or entry.kind is Kind.UNUSED:
             word = "ignored" if number in choices.ignored else "is unused"
             notes.append(f"  Slice {number} {word}, NOT SAVING.")
             free.append((entry.start, entry.end))
         elif number in choices.raw:
             notes.append(f"  Slice {number}, forcing raw compression")
-        elif entry.type == TYPE_SWAP:
-            free.append((min(entry.start + SWAP_HEADER_SECTORS, entry.end), entry.end))
-        elif entry.type != TYPE_LINUX:
+        elif entry.kind is Kind.OTHER:
             notes.append(
-                f"Slice {number} is an unknown type {entry.type:#x} (??), forcing raw compression"
+                f"Slice {number} is an unknown type {entry.type} (??), forcing raw compression"
             )
-    return notes, free
+        elif entry.count:
+            try:
+                found = look(entry)
+            except LayoutError as error:
+                notes.append(f"  Slice {number} {error.message}, saving raw.")
+                continue
+            free += [(entry.start + first, entry.start + last) for first, last in found.free]
+            unused = sum(last - first for first, last in found.free)
+            details.append(f"  P{number} ({found.name}): {unused} of {entry.count} sectors free")
+    return free, notes, details
 
 
 def _map_slice(
     entries: list[Partition],
-    free: list[tuple[int, int]],
+    free: list[_Stretch],
     notes: list[str],
+    details: list[str],
     choices: Choices,
 ) -> DiskMap:
     for entry in entries:
-        if entry.number == choices.only and entry.count and entry.type != TYPE_UNUSED:
+        if entry.number == choices.only and entry.count and entry.kind is not Kind.UNUSED:
             end = entry.count if choices.limit is None else min(entry.count, choices.limit)
             relative = [(first - entry.start, last - entry.start) for first, last in free]
             regions = _without(relative, end, choices.minimum_free)
             if not regions:
                 raise LabelError(f"slice {choices.only} has nothing to save")
-            return DiskMap(regions, end, entry.start, tuple(notes))
+            return DiskMap(regions, end, entry.start, tuple(notes), tuple(details))
     raise LabelError(f"there is no slice {choices.only} to save")
 
 
-def _clamp(entry: Partition, disk_sectors: int) -> Partition:
-    if entry.type != TYPE_PROTECTIVE:
-        return entry
-    return replace(entry, count=max(min(entry.end, disk_sectors) - entry.start, 0))
-
-
 def _check_bounds(entry: Partition, disk_sectors: int, choices: Choices) -> None:
-    if entry.type in EXTENDED_TYPES and entry.number in choices.ignored:
+    if entry.kind is Kind.EXTENDED and entry.number in choices.ignored:
         raise LabelError(f"slice {entry.number} is extended: ignore the slices in it instead")
     if not entry.count or choices.only not in (None, entry.number):
         return
@@ -265,9 +209,22 @@ def _check_overlaps(entries: list[Partition]) -> None:
             raise LabelError(f"P{first} and P{second} overlap!")
 
 
-def _without(free: Iterable[tuple[int, int]], end: int, minimum_free: int) -> tuple[Region, ...]:
+def _around(free: Iterable[_Stretch], sectors: tuple[int, ...]) -> list[_Stretch]:
+    """The free stretches without these sectors, which are ascending."""
+    found: list[_Stretch] = []
+    for first, last in free:
+        begin = first
+        for sector in sectors:
+            if begin <= sector < last:
+                found.append((begin, sector))
+                begin = sector + 1
+        found.append((begin, last))
+    return found
+
+
+def _without(free: Iterable[_Stretch], end: int, minimum_free: int) -> tuple[Region, ...]:
     """Give what is left of the sectors 0 to `end` outside `free`, whose short stretches stay."""
-    merged: list[tuple[int, int]] = []
+    merged: list[_Stretch] = []
     for first, last in sorted(free):
         if merged and first <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(last, merged[-1][1]))

@@ -4,7 +4,8 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,8 +21,9 @@ from imaging.frisbee.commands import (
 from imaging.frisbee.disk import DiskWriter, open_output
 from imaging.frisbee.errors import DiskError, ImageError, UsageError
 from imaging.frisbee.image import ImageWalk, check_image_size
+from imaging.frisbee.inflate import expand_ahead
 from imaging.frisbee.marks import Covered, ProgressMarks
-from imaging.frisbee.ndz import CHUNK_SIZE, HEADER_SIZE, Piece, expand
+from imaging.frisbee.ndz import CHUNK_SIZE, HEADER_SIZE, Piece
 
 USAGE = """\
 usage: imaging-imageunzip [options] IMAGE|- [OUTPUT|-]
@@ -126,14 +128,14 @@ def _unzip(source: int, chosen: _Options) -> None:
         )
         walk = ImageWalk(chosen.image, any_order=True, uuid=chosen.uuid)
         buffers = _Buffers()
-        for chunk in _chunks(source, chosen.image):
-            try:
-                header = walk.feed(chunk)
-                writer.write_expanded(header, buffers.count(expand(chunk, header)))
-            except ImageError as error:
-                place = error.hint or f"chunk {walk.chunks - 1} of {chosen.image}"
-                raise ImageError(error.message, hint=place) from error
-            _say_marks(marks.chunk_done(time.monotonic() - begin))
+        try:
+            with closing(expand_ahead(_chunks(source, chosen.image), walk.feed)) as expanded:
+                for header, pieces in expanded:
+                    writer.write_expanded(header, buffers.count(pieces))
+                    _say_marks(marks.chunk_done(time.monotonic() - begin))
+        except ImageError as error:
+            place = error.hint or f"chunk {walk.chunks - 1} of {chosen.image}"
+            raise ImageError(error.message, hint=place) from error
         walk.finish()
         writer.finish()
     finally:
@@ -228,7 +230,7 @@ def _totals(walk: ImageWalk, writer: DiskWriter, elapsed: float) -> str:
 
 
 class _Buffers:
-    """What the C tool says of its buffers: ours is one, and is written before it is filled again.
+    """What the C tool says of its buffers; ours is the one that is being written.
 
     Attributes:
         used: 1 once there was data.
@@ -241,7 +243,7 @@ class _Buffers:
         self.longest = 0
         self.split = 0
 
-    def count(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    def count(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Give the same pieces."""
         buffer: object = None
         for piece in pieces:

@@ -17,40 +17,50 @@ from imaging.frisbee.commands import (
     uuid_option,
 )
 from imaging.frisbee.compress import DEFAULT_LEVEL, ImageFormat, WrittenImage, write_image
+from imaging.frisbee.disklayout.label import LabelError
 from imaging.frisbee.diskmap import (
     DEFAULT_MINIMUM_FREE,
     Choices,
     DiskMap,
-    LabelError,
     map_disk,
     map_raw,
-    read_partitions,
+    read_label,
 )
 from imaging.frisbee.errors import DiskError, UsageError
 from imaging.frisbee.marks import ZipMarks
 from imaging.frisbee.ndz import SECTOR_SIZE
+from imaging.frisbee.source import SourceDisk
 
 USAGE = f"""\
 usage: imaging-imagezip [options] DISK|FILE OUTPUT|-
-Save a disk with a DOS label: partitions and what lies between them; swap space only by its head.
+Save a disk with a DOS label or a GPT: what lies between partitions, and of partitions what is used.
+What ext2, ext3, ext4 and swap space do not use is left out; so is what XFS, btrfs, NTFS and FAT do
+not use, where partclone is installed. All else is saved whole, and that is told.
   -o        a progress mark for each finished chunk
   -r        raw: save everything, with or without a label
   -f        a regular file of any length; implies -r
   -z LEVEL  compression: 0 (none) to 9 (smallest), {DEFAULT_LEVEL} by default; 6 and up are slow
+  -E        leave out zeros, as if they were free. Not for a disk that has had another content: it
+            stays there, unless who writes the image fills free space with zeros (-z)
   -s N      save partition N only, with sectors counted from its beginning
   -I N      treat partition N as free (repeatable)
   -R N      save partition N whole (repeatable)
   -F N      save free stretches of fewer than N sectors as data ({DEFAULT_MINIMUM_FREE})
-  -c N      with -r or -s save N sectors at most; otherwise no partition may reach further
+  -c N      with -r or -s save N sectors at most; otherwise no partition may reach further, and a
+            GPT's backup beyond that is left out
   -1, -3    write version 1, or 3 (the default) of the format
   -u UUID   write version 4, with that UUID (32 hexadecimal digits)
   -N        leave out relocations
   -D        do not wait until the image is on the disk
   -i        say what would be saved, write nothing
-  -d        say how much is free
+  -d        say what partitions hold, and how much is free
   -v        print the version
   -h        print this text
 """
+
+
+MAX_PARTITION = 128
+"""GPTs have room for so many; DOS labels number them to 32, as the C tool."""
 
 
 @dataclass(slots=True)
@@ -67,6 +77,7 @@ class _Options:
     version: int = 3
     uuid: bytes | None = None
     relocations: bool = True
+    leave_out_zeros: bool = False
     only: int | None = None
     limit: int | None = None
     minimum_free: int = DEFAULT_MINIMUM_FREE
@@ -80,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _body(argv: Sequence[str]) -> int:
-    options, files = parse_options(argv, "hvorfz:s:I:R:F:c:13u:NDid", ["help", "version"], USAGE)
+    options, files = parse_options(argv, "hvorfz:Es:I:R:F:c:13u:NDid", ["help", "version"], USAGE)
     chosen = _Options()
     for option, value in options:
         if option in ("-h", "--help"):
@@ -111,6 +122,8 @@ def _choose(chosen: _Options, option: str, value: str) -> None:
             chosen.raw = chosen.file = True
         case "-z":
             chosen.level = number_option(option, value, 0, 9)
+        case "-E":
+            chosen.leave_out_zeros = True
         case "-1" | "-3":
             chosen.version, chosen.uuid = int(option[1:]), None
         case "-u":
@@ -130,11 +143,11 @@ def _choose(chosen: _Options, option: str, value: str) -> None:
 def _choose_sectors(chosen: _Options, option: str, value: str) -> None:
     match option:
         case "-s":
-            chosen.only = number_option(option, value, 1, 32)
+            chosen.only = number_option(option, value, 1, MAX_PARTITION)
         case "-I":
-            chosen.ignored.add(number_option(option, value, 1, 32))
+            chosen.ignored.add(number_option(option, value, 1, MAX_PARTITION))
         case "-R":
-            chosen.forced.add(number_option(option, value, 1, 32))
+            chosen.forced.add(number_option(option, value, 1, MAX_PARTITION))
         case "-F":
             chosen.minimum_free = number_option(option, value, 0, (1 << 32) - 1)
         case "-c":
@@ -180,15 +193,6 @@ def _map(source: int, size: int, chosen: _Options) -> DiskMap:
         except DiskError as error:
             raise DiskError(f"{chosen.source}: {error.message}", hint=error.hint) from error
 
-    def read_sector(sector: int) -> bytes:
-        try:
-            data = os.pread(source, SECTOR_SIZE, sector * SECTOR_SIZE)
-        except OSError as error:
-            raise DiskError(f"reading input file: {error.strerror}", hint=chosen.source) from error
-        if len(data) < SECTOR_SIZE:
-            raise LabelError(f"{chosen.source} has no sector {sector}")
-        return data
-
     choices = Choices(
         only=chosen.only,
         ignored=frozenset(chosen.ignored),
@@ -196,10 +200,15 @@ def _map(source: int, size: int, chosen: _Options) -> DiskMap:
         minimum_free=chosen.minimum_free,
         limit=chosen.limit,
     )
-    return map_disk(read_partitions(read_sector), size // SECTOR_SIZE, choices)
+    disk = SourceDisk(source, chosen.source, choices.minimum_free)
+    disk.check_sectors()
+    sectors = size // SECTOR_SIZE
+    return map_disk(read_label(disk.read, sectors), sectors, choices, disk.look_into)
 
 
 def _say_ranges(disk_map: DiskMap) -> None:
+    for detail in disk_map.details:
+        say(f"{detail}\n")
     valid = sum(region.count for region in disk_map.regions)
     free = disk_map.end_sector - valid
     holes = len(disk_map.regions) - 1
@@ -235,6 +244,7 @@ def _write(source: int, disk_map: DiskMap, padding: int, chosen: _Options, begin
                     uuid=chosen.uuid,
                     short_bytes=padding,
                     relocations=chosen.relocations,
+                    leave_out_zeros=chosen.leave_out_zeros,
                 ),
                 progress=progress,
             )
