@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -334,6 +335,26 @@ def test_without_a_terminal_there_are_lines(fast: Commands) -> None:
     assert "fit01: up" in done.stdout
 
 
+def test_page_and_metrics_of_one_monitor(fast: Commands) -> None:
+    process = fast.start("imaging-monitor", "-q", "--web", ":0", "--prometheus", ":0", "1-2")
+    assert process.stderr is not None
+    said = [process.stderr.readline() for _ in range(2)]
+    (metrics,) = (line.split()[-1] for line in said if "metrics at" in line)
+    (page,) = (line.split()[-1] for line in said if "page at" in line)
+
+    def is_up() -> bool:
+        with urllib.request.urlopen(metrics, timeout=5) as answer:
+            return b'imaging_node_up{node="fit02"} 1.0' in answer.read()
+
+    wait_for(is_up)
+    with urllib.request.urlopen(page, timeout=5) as answer:
+        assert b'data-node="fit02"' in answer.read()
+    started = time.monotonic()
+    process.terminate()
+    assert process.wait(5) == 0
+    assert time.monotonic() - started < 1
+
+
 def test_a_reader_that_goes_away_does_not_end_it(fast: Commands) -> None:
     process = fast.start("imaging-monitor", "1-3")
     assert process.stdout is not None
@@ -363,11 +384,14 @@ def test_the_events_go_to_a_file_and_lines_to_people(fast: Commands, tmp_path: P
     ("words", "said"),
     [
         (["--json", "1"], "--json goes with --once"),
-        (["--once", "--events", "-", "1"], "--once has no events"),
+        (["--once", "--events", "-", "1"], "--once looks once"),
         (["-c", "--once", "1"], "-c goes neither"),
         (["fedora-21"], "is not a node"),
         (["--events", "/nowhere/at/all", "1"], "cannot write events to /nowhere/at/all"),
         ([], "no node selected"),
+        (["--web", "nonsense", "1"], "--web 'nonsense' is not ADDR:PORT"),
+        (["--prometheus", "192.0.2.1:80", "1"], "--prometheus: cannot listen at 192.0.2.1"),
+        (["--once", "--web", "0", "1"], "--once looks once"),
     ],
 )
 def test_bad_input_is_refused_before_any_node_is_asked(

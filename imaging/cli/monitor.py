@@ -17,6 +17,7 @@ from imaging.cli.session import Site, run_service
 
 if TYPE_CHECKING:
     # what speaks with nodes is imported when the options are known to be right
+    from imaging.monitor.faces import Face
     from imaging.monitor.live import LiveFace
     from imaging.monitor.service import Monitor
 
@@ -33,6 +34,8 @@ class Wishes:
     events: str | None
     quiet: bool
     live: bool
+    prometheus: str | None
+    web: str | None
 
 
 @click.command(NAME, context_settings=CONTEXT)
@@ -52,6 +55,16 @@ class Wishes:
     help="End after so long; without it, it goes on until it is told to end.",
 )
 @live_option
+@click.option(
+    "--prometheus",
+    metavar="ADDR:PORT",
+    help="Serve metrics for Prometheus there; without ADDR, to this host only.",
+)
+@click.option(
+    "--web",
+    metavar="ADDR:PORT",
+    help="Serve a page for browsers there; without ADDR, to this host only.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
 @click.pass_context
 def command(
@@ -63,6 +76,8 @@ def command(
     events: str | None,
     timeout: float | None,
     live: bool,
+    prometheus: str | None,
+    web: str | None,
     quiet: bool,
 ) -> None:
     """Watch nodes: their power, their systems and ramdisks, their images.
@@ -83,11 +98,19 @@ def command(
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    if once and events is not None:
-        raise click.UsageError("--once has no events")
+    if once and any(option is not None for option in (events, prometheus, web)):
+        raise click.UsageError("--once looks once: it goes neither with --events nor with servers")
     if live and (once or quiet):
         raise click.UsageError("-c goes neither with --once nor with -q")
-    wishes = Wishes(once=once, as_json=as_json, events=events, quiet=quiet, live=live)
+    wishes = Wishes(
+        once=once,
+        as_json=as_json,
+        events=events,
+        quiet=quiet,
+        live=live,
+        prometheus=prometheus,
+        web=web,
+    )
     words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
@@ -140,6 +163,10 @@ def keep_watching(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
     if wishes.events is not None:
         stream = LineStream(open_stream(wishes.events, STDOUT), wishes.events)
         monitor.faces.append(EventsFace(stream, monitor.testbed))
+    if wishes.prometheus is not None:
+        monitor.faces.append(metrics_face(monitor, wishes.prometheus))
+    if wishes.web is not None:
+        monitor.faces.append(page_face(monitor, wishes.web))
     screen = live_face(monitor, wishes) if wishes.live else None
     if screen is not None:
         monitor.faces.append(screen)
@@ -170,3 +197,25 @@ def live_face(monitor: "Monitor", wishes: Wishes) -> "LiveFace | None":
     from imaging.monitor.live import LiveFace
 
     return LiveFace(monitor.testbed, stream, sys.stdin)
+
+
+def metrics_face(monitor: "Monitor", where: str) -> "Face":
+    """The metrics, about to be served. Raises ConfigurationError."""
+    from imaging.monitor.web.address import listen, parse_place, url_of
+    from imaging.monitor.web.metrics import MetricsFace
+
+    listening = listen("--prometheus", parse_place("--prometheus", where))
+    print(f"{NAME}: metrics at {url_of(listening)}metrics", file=sys.stderr)
+    names = monitor.settings.host_names
+    return MetricsFace(monitor.testbed, monitor.history, listening, names)
+
+
+def page_face(monitor: "Monitor", where: str) -> "Face":
+    """The page, about to be served. Raises ConfigurationError."""
+    from imaging.monitor.web.address import listen, parse_place, url_of
+    from imaging.monitor.web.page_face import PageFace
+
+    listening = listen("--web", parse_place("--web", where))
+    print(f"{NAME}: page at {url_of(listening)}", file=sys.stderr)
+    settings = monitor.settings
+    return PageFace(monitor.testbed, listening, settings.host_names, settings.web_clients)

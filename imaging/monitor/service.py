@@ -29,7 +29,7 @@ class Monitor:
         """Nothing is known, and there is no face yet."""
         self.faces: list[Face] = []
         self._watch = Watch(nodes, settings, login, self._tell)
-        self._cycle_s = settings.monitor.cycle_s
+        self.settings = settings.monitor
         names = [node.name for node in nodes]
         self.history = HistoryProbe(history_file(settings), names, self._watch.see)
         self._leases = LeaseProbe(leases, names, self._watch.see)
@@ -57,6 +57,6 @@ class Monitor:
                 nursery.start_soon(face.run)
             # what is on the disks is known before anything is seen
             await self.history.look()
-            nursery.start_soon(Rhythm(self._cycle_s).keep, self.history.look)
-            nursery.start_soon(Rhythm(self._cycle_s).keep, self._leases.look)
+            nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self.history.look)
+            nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self._leases.look)
             nursery.start_soon(self._watch.keep)
