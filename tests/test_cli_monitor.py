@@ -355,6 +355,14 @@ def test_page_and_metrics_of_one_monitor(fast: Commands) -> None:
     assert time.monotonic() - started < 1
 
 
+def test_a_sidecar_that_is_not_there_is_told_at_the_end(fast: Commands) -> None:
+    url = "ws://127.0.0.1:1/"
+    done = fast.run("imaging-monitor", "-t", "1", "--sidecar", url, "1")
+    assert done.returncode == 0
+    assert "fit01: up" in done.stdout
+    assert done.stderr == (f"imaging-monitor: the sidecar {url} was not told: connection refused\n")
+
+
 def test_a_reader_that_goes_away_does_not_end_it(fast: Commands) -> None:
     process = fast.start("imaging-monitor", "1-3")
     assert process.stdout is not None
@@ -392,6 +400,7 @@ def test_the_events_go_to_a_file_and_lines_to_people(fast: Commands, tmp_path: P
         (["--web", "nonsense", "1"], "--web 'nonsense' is not ADDR:PORT"),
         (["--prometheus", "192.0.2.1:80", "1"], "--prometheus: cannot listen at 192.0.2.1"),
         (["--once", "--web", "0", "1"], "--once looks once"),
+        (["--sidecar", "http://host/", "1"], "is no URL of a websocket"),
     ],
 )
 def test_bad_input_is_refused_before_any_node_is_asked(

@@ -36,6 +36,7 @@ class Wishes:
     live: bool
     prometheus: str | None
     web: str | None
+    sidecar: str | None
 
 
 @click.command(NAME, context_settings=CONTEXT)
@@ -65,6 +66,11 @@ class Wishes:
     metavar="ADDR:PORT",
     help="Serve a page for browsers there; without ADDR, to this host only.",
 )
+@click.option(
+    "--sidecar",
+    metavar="URL",
+    help="Tell each change to a websocket server, as ws://HOST:PORT/, which may come and go.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
 @click.pass_context
 def command(
@@ -78,6 +84,7 @@ def command(
     live: bool,
     prometheus: str | None,
     web: str | None,
+    sidecar: str | None,
     quiet: bool,
 ) -> None:
     """Watch nodes: their power, their systems and ramdisks, their images.
@@ -98,8 +105,8 @@ def command(
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    if once and any(option is not None for option in (events, prometheus, web)):
-        raise click.UsageError("--once looks once: it goes neither with --events nor with servers")
+    if once and any(option is not None for option in (events, prometheus, web, sidecar)):
+        raise click.UsageError("--once looks once: it goes neither with --events nor servers")
     if live and (once or quiet):
         raise click.UsageError("-c goes neither with --once nor with -q")
     wishes = Wishes(
@@ -110,6 +117,7 @@ def command(
         live=live,
         prometheus=prometheus,
         web=web,
+        sidecar=sidecar,
     )
     words = SelectionWords(node_spec, use_all)
 
@@ -167,6 +175,8 @@ def keep_watching(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
         monitor.faces.append(metrics_face(monitor, wishes.prometheus))
     if wishes.web is not None:
         monitor.faces.append(page_face(monitor, wishes.web))
+    if wishes.sidecar is not None:
+        monitor.faces.append(sidecar_face(monitor, wishes.sidecar))
     screen = live_face(monitor, wishes) if wishes.live else None
     if screen is not None:
         monitor.faces.append(screen)
@@ -219,3 +229,16 @@ def page_face(monitor: "Monitor", where: str) -> "Face":
     print(f"{NAME}: page at {url_of(listening)}", file=sys.stderr)
     settings = monitor.settings
     return PageFace(monitor.testbed, listening, settings.host_names, settings.web_clients)
+
+
+def sidecar_face(monitor: "Monitor", url: str) -> "Face":
+    """Who tells a websocket server. Raises ConfigurationError."""
+    from imaging.monitor.sidecar import SidecarFace, check_url
+
+    settings = monitor.settings
+    return SidecarFace(
+        monitor.testbed,
+        check_url("--sidecar", url),
+        settings.sidecar_retry_s,
+        settings.sidecar_retry_limit_s,
+    )
