@@ -17,6 +17,7 @@ import pytest
 
 from imaging.monitor.schema import FILE, monitor_schema
 from imaging.monitor.testbed import Condition
+from imaging.site.user import login_name
 from tests.commands import Commands, wait_for
 from tests.report_samples import DOCS
 from tests.terminals import terminal
@@ -202,6 +203,36 @@ def test_a_load_is_seen(fast: Commands) -> None:
     wait_for(lambda: fast.state("fit04") == "off")
     fast.disk("fit04").write_bytes(bytes(1 << 20))
     fast.order("fit04", "on")
+
+
+def test_who_holds_a_node_is_told(fast: Commands) -> None:
+    with (
+        fast.setting("backend = none", "backend = local"),
+        fast.setting("[monitor]", "[monitor]\nlease_interval_s = 0.1"),
+    ):
+        watching = Watching(fast, "1-3")
+        assert watching.until("fit01", condition="up")["lease"] is None
+        booked = fast.run("imaging-leases", "book", "now", "+1h", "1-2")
+        assert booked.returncode == 0, booked.stderr
+        lease = None
+        while lease is None:
+            lease = watching.until("fit02")["lease"]
+        assert lease["holder"] == login_name()
+        _, nodes = once(fast, "2-3")
+        assert (nodes["fit02"]["lease"], nodes["fit03"]["lease"]) == (lease, None)
+        listed = json.loads(fast.run("imaging-leases", "--json").stdout)
+        assert fast.run("imaging-leases", "cancel", str(listed[0]["id"])).returncode == 0
+        watching.until("fit02", lease=None)
+        assert watching.end()[0] == 0
+
+
+def test_leases_that_are_not_known_are_told(fast: Commands) -> None:
+    with fast.setting("backend = none", "backend = r2labapi"):  # which nobody serves here
+        done = fast.run("imaging-monitor", "--once", "1")
+    assert done.returncode == 0
+    assert "fit01  up" in done.stdout
+    assert "imaging-monitor: who holds the nodes is not known: " in done.stderr
+    assert fast.setting_value("url") in done.stderr
 
 
 def test_nodes_that_hang_do_not_slow_the_others(fast: Commands) -> None:

@@ -133,12 +133,11 @@ def command(
 def prepared(site: Site, words: SelectionWords) -> "Monitor":
     """A monitor of the selected nodes. Raises ConfigurationError."""
     nodes = words.nodes(site)
-    from imaging.monitor.leases import NoLeases
     from imaging.monitor.service import Monitor
     from imaging.node.remote import prepare_login
 
     ssh = site.settings.ssh
-    return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key), NoLeases())
+    return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key))
 
 
 def look_once(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
@@ -155,6 +154,10 @@ def look_once(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
         # how long it is so, nobody can know after one look
         print("\n".join(aligned(table_rows(testbed, time.time(), leave_out={"SINCE"}))))
         print(counts_text(testbed), file=sys.stderr)
+    if monitor.leases.problem:
+        print(
+            f"{NAME}: who holds the nodes is not known: {monitor.leases.problem}", file=sys.stderr
+        )
     if not finished:
         how = f"interrupted by {service.signalled.name}" if service.signalled else "out of time"
         print(f"{NAME}: {how}, before all nodes were looked at", file=sys.stderr)
