@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from imaging.monitor.schema import FILE, monitor_schema
 from imaging.monitor.testbed import Condition
+from imaging.site.user import login_name
 from tests.commands import Commands, wait_for
 from tests.report_samples import DOCS
 from tests.terminals import terminal
@@ -203,6 +205,36 @@ def test_a_load_is_seen(fast: Commands) -> None:
     fast.order("fit04", "on")
 
 
+def test_who_holds_a_node_is_told(fast: Commands) -> None:
+    with (
+        fast.setting("backend = none", "backend = local"),
+        fast.setting("[monitor]", "[monitor]\nlease_interval_s = 0.1"),
+    ):
+        watching = Watching(fast, "1-3")
+        assert watching.until("fit01", condition="up")["lease"] is None
+        booked = fast.run("imaging-leases", "book", "now", "+1h", "1-2")
+        assert booked.returncode == 0, booked.stderr
+        lease = None
+        while lease is None:
+            lease = watching.until("fit02")["lease"]
+        assert lease["holder"] == login_name()
+        _, nodes = once(fast, "2-3")
+        assert (nodes["fit02"]["lease"], nodes["fit03"]["lease"]) == (lease, None)
+        listed = json.loads(fast.run("imaging-leases", "--json").stdout)
+        assert fast.run("imaging-leases", "cancel", str(listed[0]["id"])).returncode == 0
+        watching.until("fit02", lease=None)
+        assert watching.end()[0] == 0
+
+
+def test_leases_that_are_not_known_are_told(fast: Commands) -> None:
+    with fast.setting("backend = none", "backend = r2labapi"):  # which nobody serves here
+        done = fast.run("imaging-monitor", "--once", "1")
+    assert done.returncode == 0
+    assert "fit01  up" in done.stdout
+    assert "imaging-monitor: who holds the nodes is not known: " in done.stderr
+    assert fast.setting_value("url") in done.stderr
+
+
 def test_nodes_that_hang_do_not_slow_the_others(fast: Commands) -> None:
     """With the fewest places that there may be, and most nodes hanging in all ways."""
     for name in ("fit02", "fit03", "fit04", "fit05"):
@@ -334,6 +366,34 @@ def test_without_a_terminal_there_are_lines(fast: Commands) -> None:
     assert "fit01: up" in done.stdout
 
 
+def test_page_and_metrics_of_one_monitor(fast: Commands) -> None:
+    process = fast.start("imaging-monitor", "-q", "--web", ":0", "--prometheus", ":0", "1-2")
+    assert process.stderr is not None
+    said = [process.stderr.readline() for _ in range(2)]
+    (metrics,) = (line.split()[-1] for line in said if "metrics at" in line)
+    (page,) = (line.split()[-1] for line in said if "page at" in line)
+
+    def is_up() -> bool:
+        with urllib.request.urlopen(metrics, timeout=5) as answer:
+            return b'imaging_node_up{node="fit02"} 1.0' in answer.read()
+
+    wait_for(is_up)
+    with urllib.request.urlopen(page, timeout=5) as answer:
+        assert b'data-node="fit02"' in answer.read()
+    started = time.monotonic()
+    process.terminate()
+    assert process.wait(5) == 0
+    assert time.monotonic() - started < 1
+
+
+def test_a_sidecar_that_is_not_there_is_told_at_the_end(fast: Commands) -> None:
+    url = "ws://127.0.0.1:1/"
+    done = fast.run("imaging-monitor", "-t", "1", "--sidecar", url, "1")
+    assert done.returncode == 0
+    assert "fit01: up" in done.stdout
+    assert done.stderr == (f"imaging-monitor: the sidecar {url} was not told: connection refused\n")
+
+
 def test_a_reader_that_goes_away_does_not_end_it(fast: Commands) -> None:
     process = fast.start("imaging-monitor", "1-3")
     assert process.stdout is not None
@@ -363,11 +423,15 @@ def test_the_events_go_to_a_file_and_lines_to_people(fast: Commands, tmp_path: P
     ("words", "said"),
     [
         (["--json", "1"], "--json goes with --once"),
-        (["--once", "--events", "-", "1"], "--once has no events"),
+        (["--once", "--events", "-", "1"], "--once looks once"),
         (["-c", "--once", "1"], "-c goes neither"),
         (["fedora-21"], "is not a node"),
         (["--events", "/nowhere/at/all", "1"], "cannot write events to /nowhere/at/all"),
         ([], "no node selected"),
+        (["--web", "nonsense", "1"], "--web 'nonsense' is not ADDR:PORT"),
+        (["--prometheus", "192.0.2.1:80", "1"], "--prometheus: cannot listen at 192.0.2.1"),
+        (["--once", "--web", "0", "1"], "--once looks once"),
+        (["--sidecar", "http://host/", "1"], "is no URL of a websocket"),
     ],
 )
 def test_bad_input_is_refused_before_any_node_is_asked(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from imaging.feedback.display.cells import cells
 from imaging.feedback.display.keys import Key
 from imaging.feedback.display.rows import Look
-from imaging.monitor.observations import Lease, LoadedImage, Power, Ramdisk, Ssh, System
+from imaging.monitor.observations import LoadedImage, NodeLease, Power, Ramdisk, Ssh, System
 from imaging.monitor.screen import Order, View, arranged, column_widths, pressed, screen_lines
 from imaging.monitor.testbed import NodeState, Testbed
 
@@ -19,7 +19,7 @@ NODES = [
         ssh=Ssh.UP,
         system=System("Fedora 21 (Twenty One)", "3.17.4", booted=NOW - 7200),
         image=LoadedImage("fedora-21", 1.0, "me"),
-        lease=Lease("inria_demo", 2000.0),
+        lease=NodeLease("inria_demo", 2000.0),
         since=NOW - 60,
     ),
     NodeState("fit02", Power.OFF, since=NOW - 1),

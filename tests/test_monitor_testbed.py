@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from imaging.monitor.documents import watched
 from imaging.monitor.observations import (
     ImageSeen,
-    Lease,
     LeaseSeen,
     LoadedImage,
+    NodeLease,
     Observation,
     Power,
     PowerSeen,
@@ -164,7 +164,7 @@ def test_the_history_is_believed_before_the_stamp() -> None:
         ),
         (
             (power(1, Power.OFF),),
-            (LeaseSeen(2, NODE, Lease("inria_demo", 99.0)),),
+            (LeaseSeen(2, NODE, NodeLease("inria_demo", 99.0)),),
             "fit01: held by inria_demo",
         ),
     ],
@@ -181,7 +181,7 @@ OBSERVATIONS = st.one_of(
     st.builds(power, TIMES, st.sampled_from(Power)),
     st.builds(reach, TIMES, st.sampled_from(Ssh), st.sampled_from(Ramdisk), st.none() | SYSTEMS),
     st.builds(ImageSeen, TIMES, st.just(NODE), st.none() | st.just(LoadedImage("a", 1, "me"))),
-    st.builds(LeaseSeen, TIMES, st.just(NODE), st.none() | st.just(Lease("me", 1))),
+    st.builds(LeaseSeen, TIMES, st.just(NODE), st.none() | st.just(NodeLease("me", 1))),
 )
 
 

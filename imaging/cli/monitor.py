@@ -17,6 +17,7 @@ from imaging.cli.wishes import STANDARD_OUTPUT, STDOUT
 
 if TYPE_CHECKING:
     # what speaks with nodes is imported when the options are known to be right
+    from imaging.monitor.faces import Face
     from imaging.monitor.live import LiveFace
     from imaging.monitor.service import Monitor
 
@@ -33,6 +34,9 @@ class Wishes:
     events: str | None
     quiet: bool
     live: bool
+    prometheus: str | None
+    web: str | None
+    sidecar: str | None
 
 
 @click.command(NAME, context_settings=CONTEXT)
@@ -52,6 +56,21 @@ class Wishes:
     help="End after so long; without it, it goes on until it is told to end.",
 )
 @live_option
+@click.option(
+    "--prometheus",
+    metavar="ADDR:PORT",
+    help="Serve metrics for Prometheus there; without ADDR, to this host only.",
+)
+@click.option(
+    "--web",
+    metavar="ADDR:PORT",
+    help="Serve a page for browsers there; without ADDR, to this host only.",
+)
+@click.option(
+    "--sidecar",
+    metavar="URL",
+    help="Tell each change to a websocket server, as ws://HOST:PORT/, which may come and go.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
 @click.pass_context
 def command(
@@ -63,6 +82,9 @@ def command(
     events: str | None,
     timeout: float | None,
     live: bool,
+    prometheus: str | None,
+    web: str | None,
+    sidecar: str | None,
     quiet: bool,
 ) -> None:
     """Watch nodes: their power, their systems and ramdisks, their images.
@@ -85,11 +107,20 @@ def command(
 
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    if once and events is not None:
-        raise click.UsageError("--once has no events")
+    if once and any(option is not None for option in (events, prometheus, web, sidecar)):
+        raise click.UsageError("--once looks once: it goes neither with --events nor servers")
     if live and (once or quiet):
         raise click.UsageError("-c goes neither with --once nor with -q")
-    wishes = Wishes(once=once, as_json=as_json, events=events, quiet=quiet, live=live)
+    wishes = Wishes(
+        once=once,
+        as_json=as_json,
+        events=events,
+        quiet=quiet,
+        live=live,
+        prometheus=prometheus,
+        web=web,
+        sidecar=sidecar,
+    )
     words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
@@ -104,12 +135,11 @@ def command(
 def prepared(site: Site, words: SelectionWords) -> "Monitor":
     """A monitor of the selected nodes. Raises ConfigurationError."""
     nodes = words.nodes(site)
-    from imaging.monitor.leases import NoLeases
     from imaging.monitor.service import Monitor
     from imaging.node.remote import prepare_login
 
     ssh = site.settings.ssh
-    return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key), NoLeases())
+    return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key))
 
 
 def look_once(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
@@ -126,6 +156,10 @@ def look_once(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
         # how long it is so, nobody can know after one look
         print("\n".join(aligned(table_rows(testbed, time.time(), leave_out={"SINCE"}))))
         print(counts_text(testbed), file=sys.stderr)
+    if monitor.leases.problem:
+        print(
+            f"{NAME}: who holds the nodes is not known: {monitor.leases.problem}", file=sys.stderr
+        )
     if not finished:
         how = f"interrupted by {service.signalled.name}" if service.signalled else "out of time"
         print(f"{NAME}: {how}, before all nodes were looked at", file=sys.stderr)
@@ -142,6 +176,12 @@ def keep_watching(monitor: "Monitor", wishes: Wishes, service: Service) -> int:
     if wishes.events is not None:
         stream = LineStream(open_stream(wishes.events, STDOUT), wishes.events)
         monitor.faces.append(EventsFace(stream, monitor.testbed))
+    if wishes.prometheus is not None:
+        monitor.faces.append(metrics_face(monitor, wishes.prometheus))
+    if wishes.web is not None:
+        monitor.faces.append(page_face(monitor, wishes.web))
+    if wishes.sidecar is not None:
+        monitor.faces.append(sidecar_face(monitor, wishes.sidecar))
     screen = live_face(monitor, wishes) if wishes.live else None
     if screen is not None:
         monitor.faces.append(screen)
@@ -172,3 +212,38 @@ def live_face(monitor: "Monitor", wishes: Wishes) -> "LiveFace | None":
     from imaging.monitor.live import LiveFace
 
     return LiveFace(monitor.testbed, stream, sys.stdin)
+
+
+def metrics_face(monitor: "Monitor", where: str) -> "Face":
+    """The metrics, about to be served. Raises ConfigurationError."""
+    from imaging.monitor.web.address import listen, parse_place, url_of
+    from imaging.monitor.web.metrics import MetricsFace
+
+    listening = listen("--prometheus", parse_place("--prometheus", where))
+    print(f"{NAME}: metrics at {url_of(listening)}metrics", file=sys.stderr)
+    names = monitor.settings.host_names
+    return MetricsFace(monitor.testbed, monitor.history, listening, names)
+
+
+def page_face(monitor: "Monitor", where: str) -> "Face":
+    """The page, about to be served. Raises ConfigurationError."""
+    from imaging.monitor.web.address import listen, parse_place, url_of
+    from imaging.monitor.web.page_face import PageFace
+
+    listening = listen("--web", parse_place("--web", where))
+    print(f"{NAME}: page at {url_of(listening)}", file=sys.stderr)
+    settings = monitor.settings
+    return PageFace(monitor.testbed, listening, settings.host_names, settings.web_clients)
+
+
+def sidecar_face(monitor: "Monitor", url: str) -> "Face":
+    """Who tells a websocket server. Raises ConfigurationError."""
+    from imaging.monitor.sidecar import SidecarFace, check_url
+
+    settings = monitor.settings
+    return SidecarFace(
+        monitor.testbed,
+        check_url("--sidecar", url),
+        settings.sidecar_retry_s,
+        settings.sidecar_retry_limit_s,
+    )

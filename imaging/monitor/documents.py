@@ -82,11 +82,15 @@ class ChangedLine(Line, frozen=True, kw_only=True, tag="changed"):
     node: WatchedNode
 
 
+class AtLine(Line, frozen=True, kw_only=True, tag="at"):
+    """Nothing has changed for a while; told to those who want to know that we are still there."""
+
+
 class EndedLine(Line, frozen=True, kw_only=True, tag="ended"):
     """The monitor ends; always the last line."""
 
 
-AnyLine = TestbedLine | ChangedLine | EndedLine
+AnyLine = TestbedLine | ChangedLine | AtLine | EndedLine
 
 
 class OnceDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +172,11 @@ def changed_line(at: float, before: NodeState, after: NodeState) -> bytes | None
         name for name in WatchedNode.__struct_fields__ if getattr(old, name) != getattr(new, name)
     ]
     return _encoded(ChangedLine(at=moment(at), changed=changed, node=new)) if changed else None
+
+
+def at_line() -> bytes:
+    """The line that says that we are still there."""
+    return _encoded(AtLine(at=moment(time.time())))
 
 
 def ended_line() -> bytes:

@@ -1,39 +1,75 @@
-"""Who holds the nodes now: where the monitor asks, and what it makes of the answer."""
+"""Who holds the nodes now, by the leases of the site.
 
+Leases are asked for rarely, for a while ahead; what follows from the time is known in between. What
+keeps them may be out of reach: then what was known holds until it is over.
+"""
+
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
-from imaging.monitor.observations import Lease, LeaseSeen, See
+from imaging.errors import ImagingError
+from imaging.leases.backend import LeaseBackend
+from imaging.leases.lease import Lease, current
+from imaging.leases.opening import ask_leases
+from imaging.monitor.observations import LeaseSeen, NodeLease, See
+from imaging.site.schema import LeasesSettings
 
+log = logging.getLogger(__name__)
 
-class LeaseBook(Protocol):
-    """Somebody who knows who holds what."""
-
-    async def held(self, nodes: Sequence[str]) -> Mapping[str, Lease] | None:
-        """Who holds these nodes now; None when that is not known at the moment."""
-
-
-class NoLeases:
-    """A site without leases."""
-
-    async def held(self, _nodes: Sequence[str]) -> Mapping[str, Lease] | None:
-        """Nobody holds anything."""
-        return {}
+AHEAD = 3  # intervals: a new lease that begins later is known in time
 
 
 class LeaseProbe:
     """Looks who holds the nodes."""
 
-    def __init__(self, book: LeaseBook, nodes: Sequence[str], see: See) -> None:
-        """Nothing is known yet."""
-        self._book = book
+    def __init__(
+        self, settings: LeasesSettings, interval_s: float, nodes: Sequence[str], see: See
+    ) -> None:
+        """The leases are asked for every ``interval_s`` seconds."""
+        self.problem = ""
+        self._settings = settings
+        self._interval_s = interval_s
         self._nodes = nodes
         self._see = see
+        self._known: list[Lease] = []
+        self._asked: float | None = None
+        self._held: dict[str, NodeLease] = {}
 
     async def look(self) -> None:
-        """Ask once, and tell; what is not known at the moment stays as it was."""
-        held = await self._book.held(self._nodes)
-        if held is not None:
-            for node in self._nodes:
-                self._see(LeaseSeen(time.time(), node, held.get(node)))
+        """Ask for the leases when it is time to, and tell who holds what now."""
+        if self._settings.backend == "none":
+            return
+        if self._asked is None or time.monotonic() - self._asked >= self._interval_s:
+            self._asked = time.monotonic()
+            await self._ask()
+        now = time.time()
+        held = holders(self._known, self._nodes, now)
+        for node in self._nodes:
+            if held.get(node) != self._held.get(node):
+                self._see(LeaseSeen(now, node, held.get(node)))
+        self._held = held
+
+    async def _ask(self) -> None:
+        async def question(leases: LeaseBackend) -> list[Lease]:
+            now = time.time()
+            return await leases.between(now, now + AHEAD * self._interval_s)
+
+        try:
+            self._known = await ask_leases(self._settings, question)
+        except ImagingError as error:
+            if self.problem != str(error):
+                log.warning("%s", error)
+            self.problem = str(error)
+        else:
+            self.problem = ""
+
+
+def holders(leases: Sequence[Lease], nodes: Sequence[str], now: float) -> dict[str, NodeLease]:
+    """The lease of each node that has one now; the one that lasts longest."""
+    held: dict[str, NodeLease] = {}
+    for lease in current(leases, now):
+        for node in nodes:
+            if lease.covers(node):
+                held.setdefault(node, NodeLease(lease.who, lease.end))
+    return held

@@ -63,7 +63,7 @@ class LoadedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class NodeLease:
     """Who holds a node now, and until when (seconds since the epoch)."""
 
     holder: str
@@ -111,7 +111,7 @@ class LeaseSeen:
 
     at: float
     node: str
-    lease: Lease | None
+    lease: NodeLease | None
 
 
 Observation = PowerSeen | ReachSeen | ImageSeen | LeaseSeen

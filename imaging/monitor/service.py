@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from imaging.monitor.leases import LeaseBook, LeaseProbe
+from imaging.monitor.leases import LeaseProbe
 from imaging.monitor.observations import Observation
 from imaging.monitor.records import HistoryProbe
 from imaging.monitor.rhythm import Rhythm
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 class Monitor:
     """Watches nodes, and has them shown."""
 
-    def __init__(
-        self, nodes: Sequence[Node], settings: Settings, login: SshLogin, leases: LeaseBook
-    ) -> None:
+    def __init__(self, nodes: Sequence[Node], settings: Settings, login: SshLogin) -> None:
         """Nothing is known, and there is no face yet."""
         self.faces: list[Face] = []
         self._watch = Watch(nodes, settings, login, self._tell)
-        self._cycle_s = settings.monitor.cycle_s
+        self.settings = settings.monitor
         names = [node.name for node in nodes]
         self.history = HistoryProbe(history_file(settings), names, self._watch.see)
-        self._leases = LeaseProbe(leases, names, self._watch.see)
+        self.leases = LeaseProbe(
+            settings.leases, settings.monitor.lease_interval_s, names, self._watch.see
+        )
 
     @property
     def testbed(self) -> Testbed:
@@ -47,7 +47,7 @@ class Monitor:
         """Look at everything once."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.history.look)
-            nursery.start_soon(self._leases.look)
+            nursery.start_soon(self.leases.look)
             nursery.start_soon(self._watch.once)
 
     async def keep(self) -> None:
@@ -57,6 +57,6 @@ class Monitor:
                 nursery.start_soon(face.run)
             # what is on the disks is known before anything is seen
             await self.history.look()
-            nursery.start_soon(Rhythm(self._cycle_s).keep, self.history.look)
-            nursery.start_soon(Rhythm(self._cycle_s).keep, self._leases.look)
+            nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self.history.look)
+            nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self.leases.look)
             nursery.start_soon(self._watch.keep)

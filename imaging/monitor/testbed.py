@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from imaging.monitor.observations import (
     ImageSeen,
-    Lease,
     LeaseSeen,
     LoadedImage,
+    NodeLease,
     Observation,
     Power,
     PowerSeen,
@@ -56,7 +56,7 @@ class NodeState:
     ramdisk_message: str = ""
     system: System | None = None
     image: LoadedImage | None = None
-    lease: Lease | None = None
+    lease: NodeLease | None = None
     since: float | None = None
     gone: float | None = None
     boot_s: float | None = None

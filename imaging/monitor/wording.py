@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from imaging.feedback.display.cells import visible
 from imaging.feedback.wording import age_text
-from imaging.monitor.observations import Lease, Power
+from imaging.monitor.observations import NodeLease, Power
 from imaging.monitor.testbed import Condition, NodeState, Testbed
 
 HEADER = ("NODE", "STATE", "SINCE", "POWER", "IMAGE", "SYSTEM", "KERNEL", "UPTIME", "LEASE", "WHAT")
@@ -19,7 +19,7 @@ def image_text(node: NodeState) -> str:
     return visible(node.image_name) + half if node.image_name else ""
 
 
-def lease_text(lease: Lease | None) -> str:
+def lease_text(lease: NodeLease | None) -> str:
     """Who holds a node."""
     return visible(lease.holder) if lease is not None else ""
 

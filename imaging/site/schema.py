@@ -276,6 +276,7 @@ class MonitorSettings(msgspec.Struct, frozen=True):
     probe_timeout_s: Seconds = 2.0
     probes_at_once: Annotated[int, Meta(ge=4, le=500)] = 128
     login_interval_s: Seconds = 300.0
+    lease_interval_s: Seconds = 30.0
     stamp_file: Annotated[str, Meta(pattern="^/[^/]")] = "/etc/imaging-image"
     web_hosts: str = ""
     web_clients: Annotated[int, Meta(ge=1, le=500)] = 64

@@ -1,0 +1,202 @@
+"""Telling changes to a websocket server, as long as it wants to hear them.
+
+Each connection begins with all nodes as they are, so nothing has to be kept for a server that is
+away, or too slow: it gets everything anew.
+"""
+
+import logging
+import urllib.parse
+
+import h11
+import trio
+import wsproto.utilities
+from trio_websocket import (
+    ConnectionClosed,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
+
+from imaging.errors import ConfigurationError
+from imaging.feedback.wording import printable
+from imaging.monitor.documents import changed_line, testbed_line
+from imaging.monitor.rhythm import jittered
+from imaging.monitor.testbed import NodeState, Testbed
+from imaging.node.connection import words
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1000  # changes; a server that is so far behind gets everything anew
+CONNECT_LIMIT_S = 10.0
+SEND_LIMIT_S = 10.0  # for one message to be taken, or one ping to be answered
+PING_S = 20.0
+PROTOCOL_ERRORS = (h11.ProtocolError, wsproto.utilities.ProtocolError, trio.BrokenResourceError)
+ANSWER_LIMIT = 65536  # bytes of what it says, which is read and forgotten
+
+
+def check_url(option: str, url: str) -> str:
+    """The URL, if it is one of a websocket. Raises ConfigurationError."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {url!r} is no URL: {error}") from error
+    if parts.scheme not in ("ws", "wss") or not host or parts.fragment:
+        raise ConfigurationError(
+            f"{option} {url!r} is no URL of a websocket", hint="as in ws://127.0.0.1:8765/"
+        )
+    if parts.username is not None:
+        raise ConfigurationError(f"{option}: a user in the URL would not be sent to the server")
+    return url
+
+
+class SidecarFace:
+    """Tells one server, over one connection at a time."""
+
+    def __init__(
+        self,
+        testbed: Testbed,
+        url: str,
+        retry_s: float,
+        retry_limit_s: float,
+        connect_limit_s: float = CONNECT_LIMIT_S,
+    ) -> None:
+        """It is connected to again after ``retry_s`` seconds, then after twice as long, and so on.
+
+        A connection that has held for as long as the limit makes that begin anew.
+        """
+        self._testbed = testbed
+        self._url = url
+        self._retry_s = retry_s
+        self._retry_limit_s = retry_limit_s
+        self._connect_limit_s = connect_limit_s
+        self._changes: trio.MemorySendChannel[bytes] | None = None
+        self._problem = "it was not reached yet"
+
+    def take(self, at: float, before: NodeState, after: NodeState) -> None:
+        """Have it told, if there is a connection."""
+        if self._changes is None:
+            return
+        line = changed_line(at, before, after)
+        if line is not None:
+            try:
+                self._changes.send_nowait(line)
+            except (trio.WouldBlock, trio.BrokenResourceError):
+                self._changes.close()
+                self._changes = None
+
+    async def run(self) -> None:
+        """Connect, and tell, again and again, until cancelled."""
+        pause_s = self._retry_s
+        while True:
+            started = trio.current_time()
+            problem = await self._attempt()
+            if problem != self._problem:
+                self._problem = problem
+                log.warning("sidecar %s: %s", self._url, problem)
+            if trio.current_time() - started > self._retry_limit_s:
+                pause_s = self._retry_s
+            await trio.sleep(jittered(pause_s))
+            pause_s = min(2 * pause_s, self._retry_limit_s)
+
+    def end(self, patience_s: float) -> str | None:
+        """Whoever is connected sees that the connection is gone."""
+        del patience_s
+        return f"the sidecar {self._url} was not told: {self._problem}" if self._problem else None
+
+    async def _attempt(self) -> str:
+        """One connection, from its beginning to its end; gives why it has ended."""
+        problem = "the connection has ended"
+        try:
+            with trio.fail_after(self._connect_limit_s):
+                stream = await _open_stream(self._url)
+            # not open_websocket_url: it leaves the socket open when what answers is no websocket
+            async with stream, trio.open_nursery() as nursery:
+                with trio.fail_after(self._connect_limit_s):
+                    connection = await _shake_hands(nursery, stream, self._url)
+                self._problem = ""
+                log.info("sidecar %s: connected", self._url)
+                nursery.start_soon(_forget_answers, connection)
+                nursery.start_soon(_ping, connection)
+                await self._tell(connection)
+        except* (HandshakeError, ConnectionClosed, OSError, *PROTOCOL_ERRORS) as group:
+            problem = _words(group)
+        except* trio.TooSlowError:
+            problem = "it does not answer, or takes nothing"
+        finally:
+            self._changes = None
+        return problem
+
+    async def _tell(self, connection: WebSocketConnection) -> None:
+        """All nodes, and then changes, again from the beginning when it is too far behind."""
+        while True:
+            self._changes, changes = trio.open_memory_channel[bytes](BACKLOG)
+            with self._changes, changes:
+                await _send(connection, testbed_line(self._testbed.nodes.values()))
+                async for line in changes:
+                    await _send(connection, line)
+
+
+async def _open_stream(url: str) -> Stream:
+    """A connection to the server of a URL. Raises OSError."""
+    parts = urllib.parse.urlsplit(url)
+    assert parts.hostname is not None
+    if parts.scheme == "ws":
+        return await trio.open_tcp_stream(parts.hostname, parts.port or 80)
+    return await trio.open_ssl_over_tcp_stream(
+        parts.hostname, parts.port or 443, https_compatible=True
+    )
+
+
+async def _shake_hands(nursery: trio.Nursery, stream: Stream, url: str) -> WebSocketConnection:
+    """Begin to speak websocket. Raises HandshakeError, and what garbage makes of it."""
+    parts = urllib.parse.urlsplit(url)
+    return await wrap_client_stream(
+        nursery,
+        stream,
+        parts.netloc,
+        urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")),
+        message_queue_size=1,
+        max_message_size=ANSWER_LIMIT,
+    )
+
+
+async def _send(connection: WebSocketConnection, line: bytes) -> None:
+    with trio.fail_after(SEND_LIMIT_S):
+        await connection.send_message(line.decode().rstrip("\n"))
+
+
+async def _ping(connection: WebSocketConnection) -> None:
+    """Notice a server that is gone without a word."""
+    while True:
+        await trio.sleep(jittered(PING_S))
+        with trio.fail_after(SEND_LIMIT_S):
+            await connection.ping()
+
+
+async def _forget_answers(connection: WebSocketConnection) -> None:
+    while True:
+        await connection.get_message()
+
+
+def _words(group: BaseExceptionGroup[Exception]) -> str:
+    """Why a connection could not be made, or has ended."""
+    error = _leaf(group)
+    if isinstance(error, ConnectionClosed):
+        reason = error.reason
+        return f"it has closed the connection ({reason.code})" if reason else "it is gone"
+    if isinstance(error, OSError):
+        # trio has tried each address of a name, and keeps what it has met in the cause
+        met = _leaf(error.__cause__) if error.__cause__ is not None else error
+        if isinstance(met, OSError) and met.errno:
+            return words(met)
+    return printable(str(error))[:200] or type(error).__name__
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first error that is no group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,66 @@
+"""The units of systemd: what they start exists, and systemd understands them."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.commands import BIN
+from tests.report_samples import DOCS
+
+UNITS = sorted((DOCS.parent / "etc/systemd").glob("*.service"))
+PREFIX = "/opt/imaging/bin/"
+EXPOSURE = 30  # tenths, as systemd-analyze counts: 0 is nothing, 100 is all
+
+ANALYZE = shutil.which("systemd-analyze")
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="there is no systemd-analyze")
+
+
+def started(unit: Path) -> list[str]:
+    """The command line that a unit starts."""
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    return shlex.split(line)
+
+
+def test_there_are_units() -> None:
+    assert [unit.stem for unit in UNITS] == ["imaging-monitor", "imaging-nextboot"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_command_and_its_options_exist(unit: Path) -> None:
+    program, *arguments = started(unit)
+    assert program.startswith(PREFIX)  # where the README installs
+    name = program.removeprefix(PREFIX)
+    assert (BIN / name).is_file()
+    (entry,) = entry_points(group="console_scripts", name=name)
+    command = entry.load()
+    assert isinstance(command, click.Command)
+    with command.make_context(name, arguments) as context:
+        assert context.params["use_all"]
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_understands_it(unit: Path, tmp_path: Path) -> None:
+    assert ANALYZE is not None
+    here = tmp_path / unit.name
+    here.write_text(unit.read_text().replace(PREFIX, f"{BIN}/"))
+    words = [ANALYZE, "verify", "--man=no", "--recursive-errors=no", str(here)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_it_can_do_little(unit: Path) -> None:
+    assert ANALYZE is not None
+    words = [ANALYZE, "security", "--no-pager", "--offline=yes", f"--threshold={EXPOSURE}"]
+    done = subprocess.run(
+        [*words, str(unit)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
