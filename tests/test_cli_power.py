@@ -74,6 +74,18 @@ def test_quietly_only_failures_are_told(testbed: Commands) -> None:
         assert testbed.run("imaging-status", "-q", option, "1").returncode == 2
 
 
+def test_nodes_are_switched_on_one_after_the_other_when_the_site_wants_it(
+    testbed: Commands,
+) -> None:
+    testbed.run("imaging-off", "1-3")
+    with testbed.setting("[power]\n", "[power]\nstagger_s = 0.4\n"):
+        done, seconds = testbed.timed("imaging-on", "1-3")
+        assert done.stdout == "fit01: on\nfit02: on\nfit03: on\n"
+        assert seconds > 0.8
+        _, seconds = testbed.timed("imaging-status", "1-5")
+        assert seconds < 1.6  # five turns are for those that draw power
+
+
 def test_json(testbed: Commands) -> None:
     with testbed.unreachable("fit02", "cmc"):
         done = testbed.run("imaging-status", "--json", "1-2")

@@ -24,6 +24,7 @@ from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
+from imaging.operations.descriptors import allow_descriptors
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
 
@@ -107,6 +108,7 @@ class Operation:
         def checked() -> P:
             outputs.check()
             plan = prepare()
+            allow_descriptors(len(plan.node_names))
             if not self.options.dry_run:
                 self.sinks.extend(outputs.open())
             return plan

@@ -27,6 +27,7 @@ from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
+from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
 from imaging.operations.transfer import Transfer
 from imaging.site.inventory import Node
@@ -154,11 +155,12 @@ async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Gu
     async with open_aio(), trio.open_nursery() as services:
         services.start_soon(server.run)
         polling = Polling(plan.settings.boot.polls_per_s)
+        stagger = Stagger(plan.settings.power.stagger_s)
         if not plan.sha256:
             services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
             for node in plan.nodes:
-                nodes.start_soon(_load_node, plan, node, emit, server, guard, polling)
+                nodes.start_soon(_load_node, plan, node, emit, server, guard, polling, stagger)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -184,9 +186,10 @@ async def _load_node(
     server: FrisbeeServer,
     guard: Guard,
     polling: Polling,
+    stagger: Stagger,
 ) -> None:
     async with open_card(node, plan.settings.power) as card:
-        await _NodeLoad(plan, node, emit, server, card, guard, polling).run()
+        await _NodeLoad(plan, node, emit, server, card, guard, polling, stagger).run()
 
 
 class _NodeLoad:
@@ -201,8 +204,10 @@ class _NodeLoad:
         card: PowerCard,
         guard: Guard,
         polling: Polling,
+        stagger: Stagger,
     ) -> None:
         self._polling = polling
+        self._stagger = stagger
         self._plan = plan
         self._node = node
         self._emit = emit
@@ -259,7 +264,14 @@ class _NodeLoad:
         card = self._card if plan.reset else None
         async with AsyncExitStack() as consoles:
             visit = RamdiskVisit(
-                story, node, plan.settings, plan.nextboot, card, self._guard, self._polling
+                story,
+                node,
+                plan.settings,
+                plan.nextboot,
+                card,
+                self._guard,
+                self._polling,
+                self._stagger,
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
@@ -270,9 +282,10 @@ class _NodeLoad:
                 self._transfer = Transfer(story, plan.image, plan.settings, is_half_done=before)
                 detail.text = await self._transfer.run(console, node.control.ip, channel)
         if plan.reset:
-            restarted = trio.current_time()
             with story.step(Step.RESTART):
+                await self._stagger.turn()
                 await self._authorization.confirm(story)
+                restarted = trio.current_time()
                 await self._card.reset()
             if plan.login is not None:
                 await self._wait_for_system(plan.login, restarted)

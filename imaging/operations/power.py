@@ -15,6 +15,7 @@ from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.cmc import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node
+from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import PowerSettings, Settings
@@ -32,6 +33,7 @@ class Verb(StrEnum):
 
 
 CHANGES = frozenset({Verb.ON, Verb.OFF, Verb.RESET})
+DRAWING = frozenset({Verb.ON, Verb.RESET})  # after these a node draws the most power
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,21 @@ class PowerPlan:
 
 async def power(plan: PowerPlan, emit: Emit) -> None:
     """Carry out a plan; every node's answer is its outcome."""
+    stagger = Stagger(plan.settings.power.stagger_s)
     async with trio.open_nursery() as nodes:
         for node in plan.nodes:
-            nodes.start_soon(_tell, plan, node, NodeStory(node.name, emit))
+            nodes.start_soon(_tell, plan, node, NodeStory(node.name, emit), stagger)
 
 
-async def _tell(plan: PowerPlan, node: Node, story: NodeStory) -> None:
+async def _tell(plan: PowerPlan, node: Node, story: NodeStory, stagger: Stagger) -> None:
     try:
         async with open_card(node, plan.settings.power) as card, AsyncExitStack() as owned:
             if plan.verb in CHANGES and not plan.force:
                 # nothing is left behind by these, so no guard is needed
                 lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)
                 await owned.enter_async_context(lock)
+            if plan.verb in DRAWING:
+                await stagger.turn()
             if plan.verb in CHANGES:
                 await plan.authorization.confirm(story)
             with story.step(Step.POWER) as detail:

@@ -18,6 +18,7 @@ from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
 from imaging.operations.boot import RamdiskSearch, power_up
 from imaging.operations.polling import Polling
+from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -37,6 +38,7 @@ class RamdiskVisit:
     card: PowerCard | None
     guard: Guard
     polling: Polling
+    stagger: Stagger
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -48,6 +50,7 @@ class RamdiskVisit:
         with ExitStack() as links:
             ordered: float | None = None
             if self.card is not None:
+                await self.stagger.turn()
                 with self.story.step(Step.NEXTBOOT):
                     mac = self.node.control.mac
                     place, target = str(self.nextboot.place(mac)), self.nextboot.ramdisk

@@ -33,6 +33,7 @@ from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
+from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -143,6 +144,7 @@ class _NodeSave:
             card if plan.reset else None,
             guard,
             Polling(plan.settings.boot.polls_per_s),
+            Stagger(plan.settings.power.stagger_s),
         )
 
     async def run(self) -> None:

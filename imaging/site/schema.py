@@ -65,6 +65,7 @@ class PowerSettings(msgspec.Struct, frozen=True):
     attempts: Attempts = 3
     retry_delay_s: Seconds = 0.5
     settle_timeout_s: Seconds = 5.0
+    stagger_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     timeout_s: Seconds = 60.0
 
 
