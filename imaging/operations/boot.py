@@ -84,12 +84,14 @@ class RamdiskSearch:
         """
         started = trio.current_time()
         escalated = False
-        with self._polling.searching(), trio.move_on_after(patience_s):
+        with trio.move_on_after(patience_s):
+            await self._polling.pause(0)
             while True:
                 async with AsyncExitStack() as attempt:
                     found = await self._try_once(attempt)
                     if found is not None:
                         await stack.enter_async_context(attempt.pop_all())
+                        self._polling.found()
                         return found
                 if self._is_overdue() and self._sighting.reason is Reason.NO_TELNET:
                     await self._look_for_old_system()

@@ -130,12 +130,14 @@ class SshSearch:
     async def reach(self, patience_s: float) -> None:
         """Return when the system is there. Raises NodeError ``no-ssh`` after ``patience_s``."""
         ssh, met = self._settings.ssh, "nothing answered"
-        with self._polling.searching(), trio.move_on_after(patience_s):
+        with trio.move_on_after(patience_s):
+            await self._polling.pause(0)
             while True:
                 try:
                     with trio.fail_after(ssh.attempt_timeout_s):
                         async with open_remote(self._address, self._login) as remote:
                             await self._prove(remote)
+                    self._polling.found()
                     return
                 except (OSError, trio.TooSlowError) as error:
                     met = words(error)
