@@ -100,6 +100,8 @@ class MonitorSoak:
                     ):
                         nursery.start_soon(work)
         finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
             has_ended = process.poll() is not None
             process.terminate()
             _, said = process.communicate()
