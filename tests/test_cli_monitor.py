@@ -394,14 +394,27 @@ def test_a_sidecar_that_is_not_there_is_told_at_the_end(fast: Commands) -> None:
     assert done.stderr == (f"imaging-monitor: the sidecar {url} was not told: connection refused\n")
 
 
-def test_a_reader_that_goes_away_does_not_end_it(fast: Commands) -> None:
+def test_when_nobody_reads_any_more_it_ends(fast: Commands) -> None:
     process = fast.start("imaging-monitor", "1-3")
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    before = fast.card_requests()
+    wait_for(lambda: fast.state("fit01") == "system")
     fast.order("fit01", "off")
-    wait_for(lambda: fast.card_requests() > before + 20)
+    assert process.wait(10) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    fast.order("fit01", "on")
+
+
+def test_when_nobody_reads_any_more_the_page_goes_on(fast: Commands) -> None:
+    process = fast.start("imaging-monitor", "--web", ":0", "1-3")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    fast.order("fit01", "off")
+    before = fast.card_requests()
+    wait_for(lambda: fast.card_requests() > before + 60)
     fast.order("fit01", "on")
     assert process.poll() is None
     process.terminate()

@@ -181,6 +181,21 @@ async def test_a_server_that_takes_nothing_is_let_be() -> None:
                     await trio.lowlevel.checkpoint()
 
 
+async def test_changes_come_while_a_connection_ends() -> None:
+    async def leave(request: trio_websocket.WebSocketRequest) -> None:
+        connection = await request.accept()
+        await connection.get_message()
+
+    async with listening(leave) as port:
+        told = Told(port, retry_s=0.001)
+        async with told.running():
+            with trio.move_on_after(0.5):
+                while True:
+                    for power in (Power.ON, Power.OFF):
+                        told.see(power)
+                        await trio.lowlevel.checkpoint()
+
+
 async def test_what_it_says_is_forgotten() -> None:
     server = Server()
 

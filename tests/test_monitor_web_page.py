@@ -2,8 +2,10 @@
 
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -96,11 +98,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(followers: int = 4, send_limit_s: float = 5.0) -> AsyncIterator[Served]:
+async def serving(
+    followers: int = 4, send_limit_s: float = 5.0, heartbeat_s: float = 15.0
+) -> AsyncIterator[Served]:
     testbed = new_testbed()
     listening = listen("--web", parse_place("--web", "0"))
     url = url_of(listening)
-    face = PageFace(testbed, listening, ("faraday",), followers, send_limit_s)
+    face = PageFace(testbed, listening, ("faraday",), followers, send_limit_s, heartbeat_s)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(face.run)
         yield Served(testbed, face, url)
@@ -206,6 +210,17 @@ async def test_those_who_follow_get_all_nodes_and_then_changes() -> None:
         served.switch(Power.OFF)
         change = await follower.next()
         assert (change["node"]["name"], change["node"]["condition"]) == ("fit02", "off")
+
+
+async def test_those_who_follow_hear_something_when_nothing_changes() -> None:
+    """With the time of that moment: browsers set their clocks by it."""
+    async with serving(heartbeat_s=0.3) as served, served.follower() as follower:
+        await follower.next()
+        for _ in range(2):
+            line = await follower.next()
+            assert line["event"] == "at"
+            told = datetime.fromisoformat(line["at"]).timestamp()
+            assert abs(time.time() - told) < 0.15
 
 
 async def test_one_follower_too_many_is_sent_away() -> None:

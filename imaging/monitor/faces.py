@@ -14,6 +14,8 @@ from imaging.monitor.documents import changed_line, ended_line, testbed_line
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.monitor.wording import change_text, counts_text
 
+READER_POLL_S = 0.5
+
 
 class Face(Protocol):
     """Somebody who shows the nodes."""
@@ -22,10 +24,16 @@ class Face(Protocol):
         """A node has changed, as seen ``at`` (seconds since the epoch)."""
 
     async def run(self) -> None:
-        """Show, until cancelled."""
+        """Show, until cancelled, or until it is known that nobody looks any more."""
 
     def end(self, patience_s: float) -> str | None:
         """Say the last words, within so many seconds; gives what could not be told, if so."""
+
+
+async def reader_gone(stream: LineStream) -> None:
+    """Return when nobody reads it any more."""
+    while not stream.has_no_reader:  # noqa: ASYNC110 - a thread finds out
+        await trio.sleep(READER_POLL_S)
 
 
 class EventsFace:
@@ -43,8 +51,8 @@ class EventsFace:
             self._stream.put(line)
 
     async def run(self) -> None:
-        """A thread writes."""
-        await trio.sleep_forever()
+        """A thread writes, as long as there is a reader."""
+        await reader_gone(self._stream)
 
     def end(self, patience_s: float) -> str | None:
         """Write the last line."""
@@ -68,14 +76,15 @@ class TextFace:
             self._put(at, text)
 
     async def run(self) -> None:
-        """A thread writes."""
-        await trio.sleep_forever()
+        """A thread writes, as long as there is a reader."""
+        await reader_gone(self._stream)
 
     def end(self, patience_s: float) -> str | None:
         """Sum up."""
         self._put(time.time(), counts_text(self._testbed))
         self._stream.end(patience_s)
-        return self._stream.failure
+        # who has closed a pipe, as in | head, has seen enough
+        return None if self._stream.has_no_reader else self._stream.failure
 
     def _put(self, at: float, text: str) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(at))

@@ -26,7 +26,7 @@ LOOKS = {
 PLACES = {condition: place for place, condition in enumerate(Condition)}
 # the columns that get their room first; what is left is for WHAT
 WANTED = ("NODE", "STATE", "SINCE", "IMAGE", "LEASE", "UPTIME", "SYSTEM", "POWER", "KERNEL")
-LIMITS = {"NODE": 20, "IMAGE": 28, "LEASE": 16, "SYSTEM": 28, "KERNEL": 24}
+LIMITS = {"NODE": 20, "IMAGE": 28, "LEASE": 28, "SYSTEM": 28, "KERNEL": 24}
 WHAT_MINIMUM = 16
 FRAME_HEIGHT = 3  # title, header, help
 

@@ -1,5 +1,6 @@
 """The monitor as a whole: the watch and what this host has recorded, and all faces."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from imaging.monitor.records import HistoryProbe
 from imaging.monitor.rhythm import Rhythm
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.monitor.watch import Watch
+from imaging.monitor.wording import change_text
 from imaging.node.remote import SshLogin
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -18,6 +20,10 @@ from imaging.site.state import history_file
 
 if TYPE_CHECKING:
     from imaging.monitor.faces import Face
+
+log = logging.getLogger(__name__)
+
+HISTORY_PATIENCE_S = 2.0  # a file server may hang, and nodes are looked at all the same
 
 
 class Monitor:
@@ -40,23 +46,36 @@ class Monitor:
         return self._watch.testbed
 
     def _tell(self, before: NodeState, after: NodeState, seen: Observation) -> None:
+        text = change_text(before, after)
+        if text is not None:
+            log.info("%s", text)
         for face in self.faces:
             face.take(seen.at, before, after)
 
     async def once(self) -> None:
         """Look at everything once."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.history.look)
             nursery.start_soon(self.leases.look)
             nursery.start_soon(self._watch.once)
+            with trio.move_on_after(HISTORY_PATIENCE_S):
+                await self.history.look()
 
     async def keep(self) -> None:
-        """Watch and show until cancelled."""
+        """Watch and show until cancelled, or until nobody looks any more."""
         async with trio.open_nursery() as nursery:
-            for face in self.faces:
-                nursery.start_soon(face.run)
+            nursery.start_soon(self._look)
+            async with trio.open_nursery() as shown:
+                for face in self.faces:
+                    shown.start_soon(face.run)
+            if not self.faces:
+                await trio.sleep_forever()
+            nursery.cancel_scope.cancel(reason="nobody looks any more")
+
+    async def _look(self) -> None:
+        async with trio.open_nursery() as nursery:
             # what is on the disks is known before anything is seen
-            await self.history.look()
+            with trio.move_on_after(HISTORY_PATIENCE_S):
+                await self.history.look()
             nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self.history.look)
             nursery.start_soon(Rhythm(self.settings.cycle_s).keep, self.leases.look)
             nursery.start_soon(self._watch.keep)

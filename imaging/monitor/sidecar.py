@@ -125,18 +125,21 @@ class SidecarFace:
             problem = _words(group)
         except* trio.TooSlowError:
             problem = "it does not answer, or takes nothing"
-        finally:
-            self._changes = None
         return problem
 
     async def _tell(self, connection: WebSocketConnection) -> None:
         """All nodes, and then changes, again from the beginning when it is too far behind."""
         while True:
-            self._changes, changes = trio.open_memory_channel[bytes](BACKLOG)
-            with self._changes, changes:
-                await _send(connection, testbed_line(self._testbed.nodes.values()))
-                async for line in changes:
-                    await _send(connection, line)
+            sending, changes = trio.open_memory_channel[bytes](BACKLOG)
+            self._changes = sending
+            try:
+                with sending, changes:
+                    await _send(connection, testbed_line(self._testbed.nodes.values()))
+                    async for line in changes:
+                        await _send(connection, line)
+            finally:
+                # at once: changes come while the connection is being closed, too
+                self._changes = None
 
 
 async def _open_stream(url: str) -> Stream:

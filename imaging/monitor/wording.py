@@ -3,6 +3,7 @@
 ``now`` is in seconds since the epoch.
 """
 
+import time
 from collections.abc import Collection, Sequence
 
 from imaging.feedback.display.cells import visible
@@ -19,9 +20,13 @@ def image_text(node: NodeState) -> str:
     return visible(node.image_name) + half if node.image_name else ""
 
 
-def lease_text(lease: NodeLease | None) -> str:
-    """Who holds a node."""
-    return visible(lease.holder) if lease is not None else ""
+def lease_text(lease: NodeLease | None, now: float) -> str:
+    """Who holds a node, and until when, by the clock of this host."""
+    if lease is None:
+        return ""
+    end, today = time.localtime(lease.until), time.localtime(now)
+    form = "%H:%M" if end[:3] == today[:3] else "%Y-%m-%d %H:%M"
+    return f"{visible(lease.holder)} until {time.strftime(form, end)}"
 
 
 def since_text(node: NodeState, now: float) -> str:
@@ -53,7 +58,7 @@ def node_row(node: NodeState, now: float) -> list[str]:
         visible(system.release) if system else "",
         visible(system.kernel) if system else "",
         uptime_text(node, now),
-        lease_text(node.lease),
+        lease_text(node.lease, now),
         visible(node.problem),
     ]
 

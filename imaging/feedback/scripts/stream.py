@@ -89,6 +89,7 @@ class LineStream:
         self._place = place
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: str | None = None
+        self.has_no_reader = False  # who read it has gone
         # a daemon: a write that never returns does not keep the command from ending
         self._writer = threading.Thread(target=self._write, name="events", daemon=True)
         self._writer.start()
@@ -126,6 +127,7 @@ class LineStream:
             while (line := self._queue.get()) is not None:
                 write_all(self._descriptor, line)
         except OSError as error:
+            self.has_no_reader = isinstance(error, BrokenPipeError)
             self._fail(error.strerror or repr(error))
         finally:
             os.close(self._descriptor)

@@ -24,6 +24,13 @@
   };
   const ageOf = (moment) => (moment ? age(Date.now() - clockError - Date.parse(moment)) : "");
 
+  const clock = (moment) => {
+    const end = new Date(moment);
+    const time = end.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const today = end.toDateString() === new Date().toDateString();
+    return today ? time : `${end.toLocaleDateString()} ${time}`;
+  };
+
   const put = (row, field, text) => {
     const cell = row.querySelector(`.${field}`);
     if (cell.textContent !== text) cell.textContent = text;
@@ -44,7 +51,7 @@
     put(row, "condition", node.condition);
     const half = node.image && node.image.half_written ? " (half written)" : "";
     put(row, "image", node.image ? node.image.name + half : "");
-    put(row, "lease", node.lease ? node.lease.holder : "");
+    put(row, "lease", node.lease ? `${node.lease.holder} until ${clock(node.lease.until)}` : "");
     put(row, "system", [node.release, node.kernel].filter(Boolean).join(", "));
     put(row, "problem", node.problem || "");
     drawTimes(row, node);

@@ -64,7 +64,7 @@ def _row(node: NodeState, now: float) -> str:
         "condition": node.condition.value,
         "since": since_text(node, now),
         "image": image_text(node),
-        "lease": lease_text(node.lease),
+        "lease": lease_text(node.lease, now),
         "system": about,
         "problem": node.problem,
     }

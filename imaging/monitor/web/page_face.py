@@ -33,8 +33,12 @@ def message(line: bytes) -> bytes:
 class PageApplication:
     """Answers browsers; ``publish`` tells those that follow of a change."""
 
-    def __init__(self, testbed: Testbed, followers: int) -> None:
-        """``followers`` is how many browsers may follow the changes at once."""
+    def __init__(self, testbed: Testbed, followers: int, heartbeat_s: float = HEARTBEAT_S) -> None:
+        """``followers`` is how many browsers may follow the changes at once.
+
+        Those who do hear something at least every ``heartbeat_s`` seconds.
+        """
+        self._heartbeat_s = heartbeat_s
         self._testbed = testbed
         self._limit = followers
         self._followers: set[trio.MemorySendChannel[bytes]] = set()
@@ -99,11 +103,13 @@ class PageApplication:
         self, send: ASGISendCallable, changes: trio.MemoryReceiveChannel[bytes]
     ) -> None:
         """Send until the channel is closed."""
-        text = message(testbed_line(self._testbed.nodes.values()))
+        text: bytes | None = message(testbed_line(self._testbed.nodes.values()))
         while True:
-            await send({"type": "http.response.body", "body": text, "more_body": True})
-            text = message(at_line())
-            with trio.move_on_after(HEARTBEAT_S):
+            # the time of that line is when it is sent
+            body = message(at_line()) if text is None else text
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            text = None
+            with trio.move_on_after(self._heartbeat_s):
                 try:
                     text = await changes.receive()
                 except trio.EndOfChannel:
@@ -126,9 +132,10 @@ class PageFace:
         names: Collection[str],
         followers: int,
         send_limit_s: float = SEND_LIMIT_S,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         """``listening`` is ours from now on; ``followers`` is how many browsers may follow."""
-        self.application = PageApplication(testbed, followers)
+        self.application = PageApplication(testbed, followers, heartbeat_s)
         guarded = ReadersOnly(self.application, names)
         self._server = WebServer(guarded, listening, followers + SPARE_CONNECTIONS, send_limit_s)
 
