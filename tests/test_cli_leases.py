@@ -153,7 +153,7 @@ def test_a_lease_that_is_not_there(site: SiteDirectory, words: tuple[str, ...]) 
 def test_check(site: SiteDirectory) -> None:
     book(site.directory, ME, -HOUR, HOUR)
     assert said(site, "check", "--until", "+30m").startswith("yes: ")
-    assert "and the run may last until" not in said(site, "check", "--until", "+30m")
+    assert "and is needed until" not in said(site, "check", "--until", "+30m")
     assert said(site, "check", "--until", "+3h", status=1).startswith("no: the lease of")
     told = json.loads(said(site, "check", "--until", "+3h", "--json", status=1))
     assert told["until"].endswith("Z")
@@ -324,6 +324,19 @@ def test_a_refusal_has_a_report_for_scripts(leased: Commands, tmp_path: Path) ->
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("words", [CHANGES[0], ("imaging-off", "1-2")], ids=" ".join)
+def test_a_terminal_shows_no_progress_of_what_was_refused(
+    leased: Commands, words: tuple[str, ...]
+) -> None:
+    with terminal(160, 10) as shown:
+        shown.start(*words, cwd=leased.directory, environment=leased.environment)
+        assert shown.end() == 1
+        (line,) = [line for line in shown.screen.readable() if line.strip()]
+        assert "no node was touched" in line
+        shown.assert_restored()
+
+
+@pytest.mark.e2e
 def test_a_lease_on_some_of_the_nodes_is_none(leased: Commands) -> None:
     book(leased.directory, ME, -HOUR, HOUR, "fit01")
     done = leased.run("imaging-off", "1-2")
@@ -355,7 +368,7 @@ def test_a_lease_that_ends_early(leased: Commands) -> None:
     done = leased.run("imaging-reset", "1", "-t", "900")
     assert done.returncode == 0
     assert f"the lease of {ME} ends at" in done.stderr
-    assert "and the run may last until" in done.stderr
+    assert "and is needed until" in done.stderr
     before = leased.requests()
     strict = leased.run("imaging-reset", "1", "-t", "900", "--strict-lease", "--json")
     assert strict.returncode == 1
@@ -372,7 +385,7 @@ def test_a_run_is_expected_to_take_as_long_as_usual(leased: Commands) -> None:
     words = ("imaging-load", "-i", "fresh", "-t", "900", "1")
     unknown = leased.run(*words, "--strict-lease")
     assert unknown.returncode == 1, "an image that nobody has had: the timeout counts"
-    assert "and the run may last until" in unknown.stderr
+    assert "and is needed until" in unknown.stderr
     assert leased.run(*words).returncode == 0
     known = leased.run(*words, "--strict-lease")
     fresh.unlink()
