@@ -90,9 +90,9 @@ async def test_a_lease_that_ends_early_is_told_or_refused(
     await book(settings, -1, 1)
     told = await (await looked(settings, clock)).require(NODES, NOW + 2 * HOUR)
     assert told is not None
-    assert "and the run may last until" in told
+    assert "and is needed until" in told
     strict = await looked(settings, clock, strict=True)
-    with pytest.raises(InfrastructureError, match="and the run may last until") as caught:
+    with pytest.raises(InfrastructureError, match="and is needed until") as caught:
         await strict.require(NODES, NOW + 2 * HOUR)
     assert reason_of(caught.value) is Reason.LEASE_TOO_SHORT
     assert await strict.require(NODES, NOW + HOUR) is None

@@ -71,8 +71,8 @@ P = TypeVar("P", bound=Plan)
 class Operation:
     """One run; ``timeout`` is in seconds from the beginning of the command.
 
-    ``is_refused`` is whether its user may not act: then ``failure`` says why, and no node was
-    touched.
+    ``unauthorized`` is the plan of a user who may not act: then ``failure`` says why, and no node
+    was touched.
     """
 
     command: str
@@ -89,7 +89,7 @@ class Operation:
     records: Records = field(init=False)
     signalled: signal.Signals | None = None
     failure: InfrastructureError | None = None
-    is_refused: bool = False
+    unauthorized: Plan | None = None
     dry: list[str] | None = None
     output: StandardOutput = field(init=False)
 
@@ -133,8 +133,12 @@ class Operation:
         if self.dry is not None:
             self.output.tell(self.dry)
             self._tell_failure()
-            code = 1 if self.is_refused else 0
+            code = 0 if self.unauthorized is None else 1
         else:
+            if self.unauthorized is not None:
+                # told to scripts only, when there is no display any more: nothing has happened
+                self._start(self.unauthorized, self._record)
+                self._conclude(self._record)
             code = self._result(outputs)
         return 1 if self.output.failed else code
 
@@ -188,14 +192,12 @@ class Operation:
                     notice = await self._authorize(plan)
                     if self.options.dry_run:
                         self.dry = [*plan.describe(), *([notice] if notice else [])]
-                    elif self.is_refused:
-                        self._start(plan, record)
-                    else:
+                    elif self.unauthorized is None:
                         await self._carry_out(plan, notice, operate, emit, services)
                 except ImagingError as error:
                     refused = error
             # the summary names these nodes a moment later, when there is one
-            named_later = self.is_refused or (self.results.names_failures and self._tells_results)
+            named_later = self.results.names_failures and self._tells_results
             self._conclude(record if named_later else emit)
             services.cancel_scope.cancel(reason="the run is over")
         if refused is not None:
@@ -234,11 +236,11 @@ class Operation:
         try:
             return await self.authorization.require(plan.node_names, until)
         except InfrastructureError as error:
-            self.failure, self.is_refused = error, True
+            self.failure, self.unauthorized = error, plan
             self.sinks.remove(self.records)  # nothing has happened
             return None
 
-    def _start(self, plan: P, emit: Emit) -> None:
+    def _start(self, plan: Plan, emit: Emit) -> None:
         emit(
             RunStarted(
                 time.time(),
@@ -328,14 +330,14 @@ class Operation:
         failures = outputs.failures()
         for failure in [*outputs.losses(), *failures]:
             print(f"{self.command}: {failure}", file=sys.stderr)
-        if self._tells_results and not self.is_refused:
+        if self._tells_results and self.unauthorized is None:
             self.output.tell(self.results.at_end(report))
         return 1 if failures else report.exit_code
 
     def _tell_failure(self) -> None:
         """Why the whole run failed, if it did."""
         if self.failure is not None:
-            untouched = "; no node was touched" if self.is_refused else ""
+            untouched = "" if self.unauthorized is None else "; no node was touched"
             print(f"{self.command}: {self.failure}{untouched}", file=sys.stderr)
 
     async def _watch_signals(

@@ -54,7 +54,7 @@ def decide(
     end = min(ends.values(), default=until)
     if end < until:
         message = (
-            f"the lease of {login} ends at {moment_text(end)}, and the run may last until "
+            f"the lease of {login} ends at {moment_text(end)}, and is needed until "
             f"{moment_text(until)}"
         )
         return Decision(Answer.ENDS_EARLY, message, end)

@@ -275,6 +275,7 @@ class _NodeLoad:
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
+                await self._authorization.confirm(story)  # the disk may be somebody else's by now
                 detail.text = self._check_disk(visit.disk_size(inspection))
             with story.step(Step.TRANSFER) as detail:
                 channel = await self._server.ready()

@@ -339,7 +339,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     home = tmp_path_factory.mktemp("home")
     with (
         running_testbed(directory, home, *options, "--leases") as commands,
-        commands.setting("privileged =", f"privileged = {login_name()}"),
+        commands.setting("privileged =", f"privileged = {login_name({})}"),
     ):
         booked = commands.run("imaging-leases", "book", "now", "+5h")
         assert booked.returncode == 0, booked.stderr
@@ -409,7 +409,7 @@ def test_leases_that_are_not_known_are_not_the_same_as_none(
     bed.commands.set_fault(SITE, **{kind: what})
     before = bed.commands.card_requests()
     try:
-        with bed.commands.setting(f"privileged = {login_name()}", "privileged ="):
+        with bed.commands.setting(f"privileged = {login_name({})}", "privileged ="):
             run = bed.run(("imaging-reset",), list(HEALTHY))
     finally:
         bed.commands.clear_faults()
