@@ -15,7 +15,6 @@ from imaging.frisbee.packets import BLOCK_SIZE
 from imaging.frisbee.workers import Turn
 
 AHEAD_BYTES = 16 << 20
-"""So much of a chunk is expanded before it is its turn to be written; the rest then, by pieces."""
 
 
 FREED_BYTES = 31 << 20
@@ -41,8 +40,19 @@ class ExpandingSink:
         marks: ProgressMarks | None,
         say: Callable[[str], None],
         started: float,
+        *,
+        ahead_bytes: int = AHEAD_BYTES,
     ) -> None:
-        """``marks`` and warnings are given to ``say``; ``started`` is a monotonic time."""
+        """Begin.
+
+        Args:
+            output: where to.
+            marks: to be shown, if any.
+            say: is given marks and warnings.
+            started: a monotonic time.
+            ahead_bytes: so much of a chunk is expanded before it is its turn to be written, by
+                each thread that takes chunks; the rest then, by pieces of 1 MiB.
+        """
         self._writer = DiskWriter(
             output.fd,
             zero_fill=output.zero_fill,
@@ -54,6 +64,7 @@ class ExpandingSink:
         self._marks = marks
         self._say = say
         self._started = started
+        self._ahead_bytes = ahead_bytes
         self._walk = ImageWalk("the image", any_order=True)
         _keep_freed_memory()
 
@@ -64,7 +75,7 @@ class ExpandingSink:
         if header.index != chunk:
             raise ImageError(f"chunk {chunk} says that it is chunk {header.index}")
         pieces = expand(data, header)
-        ahead = _take_ahead(pieces)
+        ahead = _take_ahead(pieces, self._ahead_bytes)
         with turn():
             self._walk.feed(header)
             self._writer.write_expanded(header, chain(ahead, pieces))
@@ -116,13 +127,13 @@ def _keep_freed_memory() -> None:
     bytes(FREED_BYTES)
 
 
-def _take_ahead(pieces: Iterator[Piece]) -> list[Piece]:
+def _take_ahead(pieces: Iterator[Piece], limit: int) -> list[Piece]:
     taken: list[Piece] = []
     size = 0
     for piece in pieces:
         taken.append(piece)
         size += len(piece.data)
-        if size >= AHEAD_BYTES:
+        if size >= limit:
             break
     return taken
 

@@ -34,6 +34,7 @@ IP_MULTICAST_ALL = 49
 IP_BLOCK_SOURCE = 38
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 
+_SINGLY = -1  # in place of the size of segments
 _ANCILLARY_SIZE = socket.CMSG_SPACE(4)
 
 BIND_STATUS, NETWORK_STATUS = 98, 255
@@ -57,11 +58,17 @@ class SessionAddress:
 class SessionSocket:
     """The sockets of one participant."""
 
-    def __init__(self, address: SessionAddress, *, hear_oneself: bool) -> None:
-        """Open and bind. Raises FrisbeeError with the C tools' words and status."""
+    def __init__(
+        self, address: SessionAddress, *, hear_oneself: bool, offload: bool = True
+    ) -> None:
+        """Open and bind.
+
+        With ``offload``, packets are cut and joined by the kernel where it can. Raises FrisbeeError
+        with the C tools' words and status.
+        """
         self.address = address
         self._target = (address.group, address.port)
-        self._segment = 0
+        self._segment = 0 if offload else _SINGLY
         self._own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._group: socket.socket | None = None
         try:
@@ -77,7 +84,7 @@ class SessionSocket:
             receiver.setblocking(False)
             _enlarge(receiver, socket.SO_RCVBUF, SO_RCVBUFFORCE)
             with contextlib.suppress(OSError):  # a kernel before 5.0 hands packets singly
-                receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+                receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, int(offload))
         _enlarge(self._own, socket.SO_SNDBUF, SO_SNDBUFFORCE)
         self._view = memoryview(bytearray(DATAGRAM_LIMIT + 1))
         self._buffers = [self._view]
@@ -171,7 +178,7 @@ class SessionSocket:
         The kernel gathers and cuts them where it can (UDP_SEGMENT); where it cannot, which is
         found out by trying once, they go out singly.
         """
-        if self._segment >= 0:
+        if self._segment != _SINGLY:
             try:
                 if self._segment == 0:
                     self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
@@ -186,7 +193,7 @@ class SessionSocket:
                 self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
 
     def _stop_offload(self) -> None:
-        self._segment = -1
+        self._segment = _SINGLY
         with contextlib.suppress(OSError):
             self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
 

@@ -64,6 +64,7 @@ class Arguments:
     as_disk: bool
     zero_fill: bool
     quiet: bool
+    write_bytes: int
 
 
 def _seconds(option: str, text: str) -> float:
@@ -76,12 +77,16 @@ def _seconds(option: str, text: str) -> float:
     return value
 
 
+def _memory(option: str, options: dict[str, str]) -> int:
+    """The memory that -C or -W allows, or half of what -M does, in bytes."""
+    if "-M" in options:
+        return number_option("-M", options["-M"], 2, 1 << 20) // 2 << 20
+    return number_option(option, options.get(option, "64"), 1, 1 << 20) << 20
+
+
 def _buffers(options: dict[str, str]) -> int:
     """How many chunks fit in the memory that is allowed; at least two."""
-    megabytes = number_option("-C", options.get("-C", "64"), 1, 1 << 20)
-    if "-M" in options:
-        megabytes = number_option("-M", options["-M"], 2, 1 << 20) // 2
-    return max(2, megabytes * 1048576 // CHUNK_BUFFER_BYTES)
+    return max(2, _memory("-C", options) // CHUNK_BUFFER_BYTES)
 
 
 def _parse(arguments: Sequence[str]) -> Arguments | None:
@@ -126,6 +131,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
         as_disk="--disk" in options,
         zero_fill="-z" in options,
         quiet="-q" in options,
+        write_bytes=_memory("-W", options),
     )
 
 
@@ -181,6 +187,7 @@ def _sink(
         None if arguments.quiet else ProgressMarks(size.chunks),
         say,
         started,
+        ahead_bytes=arguments.write_bytes // arguments.options.workers,
     )
 
 
