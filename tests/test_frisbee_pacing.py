@@ -13,6 +13,7 @@ from imaging.frisbee.pacing import (
     GROWTH_INTERVAL_S,
     JUDGE_BLOCKS,
     JUDGE_INTERVAL_S,
+    SLEEP_S,
     START_RATE,
     TOLERATED_LOSS,
     TOP_RATE,
@@ -142,7 +143,17 @@ def test_a_call_is_worth_its_while() -> None:
     assert pacer.allowance(5.1) >= CALL_BLOCKS
     pacer.sent(pacer.allowance(5.1), 5.1)
     assert pacer.allowance(5.1001) == 0
-    assert pacer.allowance(5.1 + pacer.delay(5.1)) == CALL_BLOCKS
+    assert pacer.allowance(5.1 + pacer.delay(5.1) * 1.01) == CALL_BLOCKS
+
+
+def test_a_sleep_is_worth_its_while() -> None:
+    """At the highest rates it is as long as several calls take."""
+    pacer = Pacer(None, 0.0)
+    send_for(pacer, 0.0, 5.0)
+    pacer.sent(pacer.allowance(5.01), 5.01)
+    delay = pacer.delay(5.01)
+    assert 0.1 * SLEEP_S < delay <= SLEEP_S
+    assert pacer.allowance(5.01 + delay) >= 3 * CALL_BLOCKS
 
 
 def test_the_delay_is_exactly_until_the_next_block() -> None:

@@ -78,8 +78,7 @@ def hear(client: SessionSocket, count: int) -> list[list[int]]:
 @pytest.mark.parametrize("cutting", [True, False], ids=["cutting", "singly"])
 def test_blocks_arrive_whole_and_in_order(cutting: bool, joining: bool) -> None:
     with pair(cutting=cutting, joining=joining) as (server, client):
-        for first in range(0, 5 * BLOCKS_PER_CALL, BLOCKS_PER_CALL):
-            server.send_blocks([block_packets(first, BLOCKS_PER_CALL, SERVER)])
+        server.send_blocks([block_packets(0, 5 * BLOCKS_PER_CALL, SERVER)])
         trains = hear(client, 5 * BLOCKS_PER_CALL)
     assert list(chain(*trains)) == list(range(5 * BLOCKS_PER_CALL))
     if not (cutting and joining):
@@ -87,13 +86,13 @@ def test_blocks_arrive_whole_and_in_order(cutting: bool, joining: bool) -> None:
 
 
 @pytest.mark.parametrize("cutting", [True, False])
-def test_scattered_runs_go_in_one_call(cutting: bool) -> None:
+def test_scattered_runs_go_together(cutting: bool) -> None:
+    runs = [(3, 1), (9, 4), (99, 2), (200, 70), (300, 2)]
     with pair(cutting=cutting) as (server, client):
-        server.send_blocks(
-            [block_packets(first, n, SERVER) for first, n in [(3, 1), (9, 4), (99, 2)]]
-        )
-        trains = hear(client, 7)
-    assert list(chain(*trains)) == [3, 9, 10, 11, 12, 99, 100]
+        server.send_blocks([block_packets(first, count, SERVER) for first, count in runs])
+        trains = hear(client, 79)
+    expected = chain(*(range(first, first + count) for first, count in runs))
+    assert list(chain(*trains)) == list(expected)
 
 
 def test_what_is_no_block_goes_between_them() -> None:

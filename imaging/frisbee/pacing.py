@@ -25,6 +25,7 @@ BUCKET_S = 0.005  # what has not been sent for longer than this is lost,
 BUCKET_BLOCKS = 512  # and so is what would be a burst of more than this
 CALL_S = 0.002  # what is sent in one call lasts so long on the wire at most,
 CALL_BLOCKS = 62  # and fits in one call
+SLEEP_S = 0.0005  # a shorter sleep is not worth it: there are several calls after it then
 
 
 class Losses:
@@ -83,6 +84,9 @@ class Pacer:
         self._call = max(1, min(CALL_BLOCKS, int(self._blocks_per_second * CALL_S)))
         # who comes late for one call finds room for a second one
         self._bucket = max(2.0 * self._call, min(self._blocks_per_second * BUCKET_S, BUCKET_BLOCKS))
+        self._worth_waking = max(
+            self._call, min(self._blocks_per_second * SLEEP_S, self._bucket / 2)
+        )
 
     def allowance(self, now: float) -> int:
         """How many blocks may be sent at once, now: none until they are worth a call."""
@@ -111,9 +115,9 @@ class Pacer:
         self._losses.lost(client, blocks, clients)
 
     def delay(self, now: float) -> float:
-        """Seconds until something may be sent."""
+        """Seconds until it is worth sending again."""
         self._refill(now)
-        return max(0.0, (self._call - self._tokens) / self._blocks_per_second)
+        return max(0.0, (self._worth_waking - self._tokens) / self._blocks_per_second)
 
     def _refill(self, now: float) -> None:
         gained = (now - self._last) * self._blocks_per_second

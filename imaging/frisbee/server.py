@@ -11,7 +11,7 @@ from imaging.frisbee.server_session import Say, ServerOptions, ServerSession
 from imaging.frisbee.sockets import BLOCKS_PER_CALL, SessionSocket
 
 WAIT_LIMIT_S = 0.05  # a signal is noticed at least so often
-CALLS_PER_TURN = 8  # between two looks at what has come
+BLOCKS_PER_TURN = 8 * BLOCKS_PER_CALL  # between two looks at what has come
 
 
 class Server:
@@ -53,19 +53,12 @@ class Server:
             if 0 < self._options.keepalive_s < now - heard_at:
                 heard_at = now
                 self._link.renew_membership()
-            delay = min(self._send_some(now), WAIT_LIMIT_S)
+            runs = session.next_runs(now, BLOCKS_PER_TURN)
+            if runs:
+                self._link.send_blocks([self._packets.packets(run) for run in runs])
+                self._messages_out += sum(run.count for run in runs)
+            delay = 0.0 if runs else min(session.delay(now), WAIT_LIMIT_S)
         return "Interrupted!"
-
-    def _send_some(self, now: float) -> float:
-        """Send what may be sent, a few calls at most; seconds until there may be more."""
-        for _ in range(CALLS_PER_TURN):
-            runs = self._session.next_runs(now, BLOCKS_PER_CALL)
-            if not runs:
-                return self._session.delay(now)
-            self._link.send_blocks([self._packets.packets(run) for run in runs])
-            self._messages_out += sum(run.count for run in runs)
-            now = time.monotonic()
-        return 0.0
 
     def _take_all(self, wait_s: float) -> bool:
         """Take what is there, or comes within ``wait_s`` seconds; whether it was anything."""

@@ -98,10 +98,7 @@ class ServerSession:
         return None
 
     def next_runs(self, now: float, limit: int) -> list[Run]:
-        """What may be sent now in one call: runs of one chunk, at most ``limit`` blocks in all.
-
-        They count as sent.
-        """
+        """What may be sent now: runs of one chunk, at most ``limit`` blocks; they count as sent."""
         if not self.queue:
             return []
         self._busy_at = now

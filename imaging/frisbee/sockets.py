@@ -24,6 +24,7 @@ BUFFER_SIZE = 8 * 1024 * 1024  # bytes asked of the kernel; only root may exceed
 MULTICAST_TTL = 5
 DATAGRAM_LIMIT = 65507  # bytes in one call, also when the kernel cuts it into packets
 BLOCKS_PER_CALL = DATAGRAM_LIMIT // BLOCK_PACKET_SIZE
+BYTES_PER_CALL = BLOCKS_PER_CALL * BLOCK_PACKET_SIZE
 RETRY_S = 0.001
 CALLS_PER_TURN = 16
 SENDERS_REMEMBERED = 4096
@@ -173,24 +174,28 @@ class SessionSocket:
         self._send([datagram], (to, self.address.port) if to else self._target)
 
     def send_blocks(self, runs: Sequence[memoryview]) -> None:
-        """Send runs of block packets: at most BLOCKS_PER_CALL packets in all.
+        """Send runs of block packets.
 
         The kernel gathers and cuts them where it can (UDP_SEGMENT); where it cannot, which is
         found out by trying once, they go out singly.
         """
-        if self._segment != _SINGLY:
-            try:
-                if self._segment == 0:
-                    self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
-                    self._segment = BLOCK_PACKET_SIZE
-                self._send(runs, self._target)
-            except (_OffloadRefusedError, OSError):
-                self._stop_offload()
-            else:
-                return
-        for packets in runs:
-            for start in range(0, len(packets), BLOCK_PACKET_SIZE):
-                self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
+        for call in _calls(runs):
+            if self._segment == _SINGLY or not self._send_cut(call):
+                for packets in call:
+                    for start in range(0, len(packets), BLOCK_PACKET_SIZE):
+                        self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
+
+    def _send_cut(self, call: Sequence[memoryview]) -> bool:
+        """Have the kernel cut packets; False when it does not, now and for ever."""
+        try:
+            if not self._segment:
+                self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
+                self._segment = BLOCK_PACKET_SIZE
+            self._send(call, self._target)
+        except (_OffloadRefusedError, OSError):
+            self._stop_offload()
+            return False
+        return True
 
     def _stop_offload(self) -> None:
         self._segment = _SINGLY
@@ -222,6 +227,23 @@ class SessionSocket:
 
 class _OffloadRefusedError(Exception):
     """The kernel or the interface does not cut packets."""
+
+
+def _calls(runs: Sequence[memoryview]) -> Iterator[list[memoryview]]:
+    """Gather and split runs of packets, so that each list fits in one call."""
+    call: list[memoryview] = []
+    room = BYTES_PER_CALL
+    for run in runs:
+        rest = run
+        while rest:
+            part, rest = rest[:room], rest[room:]
+            call.append(part)
+            room -= len(part)
+            if not room:
+                yield call
+                call, room = [], BYTES_PER_CALL
+    if call:
+        yield call
 
 
 def _network_error(where: str, error: OSError) -> FrisbeeError:
