@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from imaging.frisbee.assembly import ChunkBuffer
+from imaging.frisbee.client import JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S, JOIN_INTERVAL_S
 from imaging.frisbee.download import Download, Pace
 from imaging.frisbee.image_packets import ImagePackets
 from imaging.frisbee.packets import (
@@ -30,7 +31,6 @@ from imaging.frisbee.trains import BlockReader, BlockRun
 
 PORT = 5000
 SERVER = "10.0.0.254"
-JOIN_INTERVAL_S = 0.5
 BLOCKS_PER_CALL = 62
 TICK_S = 0.0005  # packets that come within this time are taken in one go
 WAIT_LIMIT_S = 0.02
@@ -180,6 +180,8 @@ class SimulatedClient:
         self._received: dict[int, ChunkBuffer] = {}
         self._reader = BlockReader(PORT, 0)
         self._buffers, self._write_s, self._pace, self._seed = buffers, write_s, pace, seed
+        self._random = random.Random(seed)
+        self._join_interval = JOIN_INTERVAL_S
         self._wake_at = float("inf")
         self._disk_free_at = 0.0
         self.download: Download | None = None
@@ -203,7 +205,8 @@ class SimulatedClient:
     def _join(self) -> None:
         if self.download is None:
             self._network.send(Join(self._seed + 1), self._address)
-            self._network.at(self._network.now + JOIN_INTERVAL_S, self._join)
+            self._network.at(self._network.now + self._join_interval, self._join)
+            self._join_interval = min(self._join_interval * JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S)
 
     def _take(self, data: bytes, sender: bytes) -> None:
         now = self._network.now
@@ -245,7 +248,8 @@ class SimulatedClient:
 
     def _write(self) -> None:
         assert self.download is not None
-        self._disk_free_at = max(self._disk_free_at, self._network.now) + self._write_s
+        took = self._write_s * self._random.uniform(0.5, 1.5)
+        self._disk_free_at = max(self._disk_free_at, self._network.now) + took
         self._network.at(self._disk_free_at, self.download.release)
         if not self.download.left:
             self.finished_at = self._network.now

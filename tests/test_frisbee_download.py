@@ -96,6 +96,19 @@ def test_little_memory_and_a_slow_disk_do_not_hang() -> None:
     play(Weather(loss=0.01), clients=2, chunks=5, buffers=2, write_s=0.05, seed=5)
 
 
+def test_slow_disks_do_not_make_the_server_send_everything_again() -> None:
+    """Clients whose disks follow at nearly the same speed do not take turns at dropping chunks."""
+    server, _, took = play(Weather(), clients=4, chunks=40, buffers=16, write_s=0.03, seed=9)
+    assert server.session.counters.blocks_sent <= 1.1 * 40 * 1024
+    assert took < 1.3 * 40 * 0.03
+
+
+def test_no_buffer_is_promised_twice() -> None:
+    download = Download(9 * 1024, 0.0, buffers=3, pace=Pace(read_ahead=5), ascending=True)
+    assert len(download.requests(0.0)) == 3
+    assert download.requests(0.01) == []
+
+
 def test_the_last_chunk_may_be_short() -> None:
     download = Download(1030, 0.0, buffers=4, seed=1)
     assert (download.chunks, download.blocks_of(0), download.blocks_of(1)) == (2, 1024, 6)

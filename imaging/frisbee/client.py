@@ -26,7 +26,9 @@ from imaging.frisbee.sockets import SessionSocket
 from imaging.frisbee.trains import Train
 from imaging.frisbee.workers import ChunkSink, ChunkWorkers
 
-JOIN_INTERVAL_S = 0.5
+JOIN_INTERVAL_S = 0.05  # at first: who joins late because a packet was lost has missed the most
+JOIN_INTERVAL_LIMIT_S = 0.5
+JOIN_GROWTH = 1.6
 BLOCKS_LIMIT = 2**31 - 1  # of an image: what the reply to a JOIN can hold
 
 
@@ -70,10 +72,12 @@ class Client:
         deadline = time.monotonic() + options.join_timeout_s
         request: Join | Join2 = Join2(self.client_id) if options.raw else Join(self.client_id)
         datagram = encode(request, self._source)
+        interval = JOIN_INTERVAL_S
         while time.monotonic() < deadline:
             self._link.send(datagram)
             self.joins += 1
-            answer = self._wait_for_reply(min(time.monotonic() + JOIN_INTERVAL_S, deadline))
+            answer = self._wait_for_reply(min(time.monotonic() + interval, deadline))
+            interval = min(interval * JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S)
             if answer is not None:
                 self.joined = True
                 return self._check_size(answer)

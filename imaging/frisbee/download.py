@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest, Request
 
+IDLE_BLOCKS = 128  # silence is what lasts as long as so many blocks would have
 IDLE_GROWTH = 1.5
 LOOK_INTERVAL_S = 0.001  # between two looks at what is to be asked for, when nothing has happened
 RATE_INTERVAL_S = 0.05  # over which the server's speed is measured
@@ -31,6 +32,7 @@ class Pace:
     gap_s: float = 0.005  # packets that overtake each other are waited for so long,
     gap_spread_s: float = 0.02  # and in a group up to this longer: others may ask for the same
     idle_s: float = 0.1  # silence after which everything missing is asked for,
+    idle_floor_s: float = 0.03  # or less when blocks have come quickly,
     idle_limit_s: float = 1.3  # growing up to this when nobody answers
 
 
@@ -90,6 +92,7 @@ class Download:
         self._unstarted = deque(order)
         self._started: dict[int, _Chunk] = {}
         self._held = 0  # complete chunks that have not been released
+        self._catching_up = False  # most buffers are taken
         self._complete = bytearray(self.chunks)
         self._asked: dict[int, _Asked] = {}
         self._mine: set[int] = set()  # chunks that this client has asked for itself
@@ -100,7 +103,7 @@ class Download:
         self._patience = self._pace.redo_s
         self._speed = _Speed(now)
         self._gaps: dict[int, float] = {}
-        self._idle = self._pace.idle_s
+        self._idle = self._first_idle = self._pace.idle_s
         self._look_at = now
         self.left = self.chunks
         self.useful_at = now
@@ -124,9 +127,11 @@ class Download:
         """
         if now - self._heard_at >= self._pace.idle_s:
             self._speed.restart(now)
-        self._speed.heard(bitmap.bit_count(), now)
+        if self._speed.heard(bitmap.bit_count(), now):
+            silence = IDLE_BLOCKS * self._speed.block_s
+            self._first_idle = min(self._pace.idle_s, max(self._pace.idle_floor_s, silence))
         self._heard_at = self._asked_at = now
-        self._idle = self._pace.idle_s
+        self._idle = self._first_idle
         if chunk != self._server_at:
             self._server_moves(chunk, bitmap, now)
         self._reached = bitmap.bit_length()
@@ -143,9 +148,15 @@ class Download:
             self.useful_at = now
             if not state.missing:
                 self._finish(chunk, now)
-            elif bitmap >> (self.blocks_of(chunk) - 1):
+            elif self._reached >= self._end_of_pass(chunk):
                 self._passes(chunk, state, now)
         return new
+
+    def _end_of_pass(self, chunk: int) -> int:
+        """The place in a chunk after which the server goes on to another one, for all we know."""
+        if self._answering is None:
+            return self.blocks_of(chunk)
+        return self._answering.bitmap.bit_length()
 
     def _start(self, chunk: int, bitmap: int) -> _Chunk | None:
         """Begin a chunk, if it is not complete and there is memory for it."""
@@ -296,9 +307,19 @@ class Download:
         return PartialRequest(chunk, retries, lost)
 
     def _ask_ahead(self, coming: int, now: float, silent: bool) -> Iterator[Request]:
-        """New chunks, so that the server never runs out of work for us."""
-        room = min(self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK), self._free())
-        if room <= 0 or len(self._started) >= self._pace.in_progress:
+        """New chunks, so that the server never runs out of work for us.
+
+        A client whose disk cannot follow leaves room for what others ask for, and waits until it
+        has caught up by a good deal: by then others have too. Were it to ask as soon as it has one
+        buffer, it would be the only one to have it, and each chunk would be sent to each client.
+        """
+        free = self._free()
+        if free <= self._buffers // 2:
+            self._catching_up = True
+        elif free >= self._buffers * 3 // 4:
+            self._catching_up = False
+        room = min(self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK), free)
+        if room <= 0 or self._catching_up or len(self._started) >= self._pace.in_progress:
             return
         passed: list[int] = []
         while room > 0 and self._unstarted:
@@ -340,11 +361,14 @@ class _Speed:
         """There was silence, which does not count."""
         self._since, self._heard = now, 0
 
-    def heard(self, blocks: int, now: float) -> None:
+    def heard(self, blocks: int, now: float) -> bool:
+        """Blocks have come; whether the speed is known anew."""
         self._heard += blocks
-        if now - self._since >= RATE_INTERVAL_S:
-            self.block_s = (now - self._since) / self._heard
-            self._since, self._heard = now, 0
+        if now - self._since < RATE_INTERVAL_S:
+            return False
+        self.block_s = (now - self._since) / self._heard
+        self._since, self._heard = now, 0
+        return True
 
 
 def _lowest(bitmap: int) -> int:
