@@ -250,7 +250,8 @@ class SimulatedClient:
         assert self.download is not None
         took = self._write_s * self._random.uniform(0.5, 1.5)
         self._disk_free_at = max(self._disk_free_at, self._network.now) + took
-        self._network.at(self._disk_free_at, self.download.release)
+        download, at = self.download, self._disk_free_at
+        self._network.at(at, lambda: download.release(at))
         if not self.download.left:
             self.finished_at = self._network.now
             self._network.send(Leave(self._seed + 1, 0), self._address)

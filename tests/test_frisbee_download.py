@@ -149,6 +149,37 @@ def test_lost_blocks_are_asked_for_when_the_server_has_gone_on() -> None:
     assert not any(isinstance(r, PartialRequest) for r in download.requests(later))
 
 
+def test_what_is_lost_of_an_answer_is_asked_for_when_the_answer_ends() -> None:
+    """Also when the server has nothing else to send, and comes back to the same chunk."""
+    pace = Pace()
+    download = Download(1024, 0.0, buffers=8, pace=pace)
+    download.requests(0.0)
+    download.take(0, ALL_BLOCKS & ~(1 << 5 | 1 << 700), 0.001)
+    asked = 0.001 + pace.gap_s
+    assert download.requests(asked) == [PartialRequest(0, 1, 1 << 5 | 1 << 700)]
+    download.take(0, 1 << 700, asked + 0.001)
+    assert download.requests(asked + 0.002) == []
+    again = asked + 0.001 + pace.gap_s
+    assert again - asked < pace.idle_floor_s
+    assert download.requests(again) == [PartialRequest(0, 0, 1 << 5)]
+
+
+def test_requests_that_nobody_answers_take_no_memory_for_ever() -> None:
+    download = Download(9 * 1024, 0.0, buffers=2, ascending=True)
+    first = download.requests(0.0)
+    assert len(first) == 2
+    assert download.requests(1.0) == first
+
+
+def test_a_slow_disk_is_no_stalled_server() -> None:
+    download = Download(2 * 1024, 0.0, buffers=2)
+    download.take(0, ALL_BLOCKS, 1.0)
+    assert download.is_writing
+    download.release(70.0)
+    assert not download.is_writing
+    assert download.useful_at == 70.0
+
+
 def test_silence_makes_a_client_ask_for_everything_less_and_less_often() -> None:
     pace = Pace()
     download = Download(2 * 1024, 0.0, buffers=8, pace=pace, seed=2)
@@ -172,7 +203,7 @@ def test_no_more_chunks_are_held_than_there_is_memory_for() -> None:
     download.take(0, ALL_BLOCKS, 0.0)
     download.take(3, 1, 0.0)
     assert download.counters.no_buffer == 2, "a complete chunk is held until it is released"
-    download.release()
+    download.release(0.0)
     download.take(3, 1, 0.0)
     assert download.counters.no_buffer == 2
 

@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from imaging.frisbee.coming import Coming
 from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest, Request
 
 IDLE_BLOCKS = 128  # silence is what lasts as long as so many blocks would have
 IDLE_GROWTH = 1.5
 LOOK_INTERVAL_S = 0.001  # between two looks at what is to be asked for, when nothing has happened
-RATE_INTERVAL_S = 0.05  # over which the server's speed is measured
-QUEUE_FACTOR = 1.5  # so many times what the server's queue should take is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,9 @@ class Pace:
 
     read_ahead: int = 2  # chunks that are on their way or asked for, at least
     in_progress: int = 8  # chunks that may be incomplete before new ones are asked for
-    redo_s: float = 0.3  # what was asked for so long ago, by whomever, was lost (see _patience)
+    redo_s: float = (
+        0.3  # what was asked for so long ago, by whomever, was lost (or longer: see Coming)
+    )
     gap_s: float = 0.005  # packets that overtake each other are waited for so long,
     gap_spread_s: float = 0.02  # and in a group up to this longer: others may ask for the same
     idle_s: float = 0.1  # silence after which everything missing is asked for,
@@ -59,14 +60,6 @@ class _Chunk:
     passed: bool = False  # the server has passed it since this client asked for it
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Somebody has asked for these blocks, at this time."""
-
-    at: float
-    bitmap: int
-
-
 class Download:
     """The state of one client."""
 
@@ -94,21 +87,15 @@ class Download:
         self._held = 0  # complete chunks that have not been released
         self._catching_up = False  # most buffers are taken
         self._complete = bytearray(self.chunks)
-        self._asked: dict[int, _Asked] = {}
+        self._coming = Coming(self._pace.redo_s, self._pace.idle_s, now)
         self._mine: set[int] = set()  # chunks that this client has asked for itself
         self._in_group = False  # others have been overheard
-        self._server_at = -1  # the chunk that the server is sending,
-        self._reached = 0  # the place in it that has been reached,
-        self._answering: _Asked | None = None  # and what had been asked for when it came there
-        self._patience = self._pace.redo_s
-        self._speed = _Speed(now)
         self._gaps: dict[int, float] = {}
-        self._idle = self._first_idle = self._pace.idle_s
+        self._idle = self._pace.idle_s
         self._look_at = now
         self.left = self.chunks
         self.useful_at = now
         self._asked_at = now
-        self._heard_at = now  # the last block of any kind
         self.counters = DownloadCounters()
 
     def blocks_of(self, chunk: int) -> int:
@@ -125,16 +112,11 @@ class Download:
         The caller has checked that the chunk is within the image, and must ``release`` every chunk
         that is complete when its memory is free again.
         """
-        if now - self._heard_at >= self._pace.idle_s:
-            self._speed.restart(now)
-        if self._speed.heard(bitmap.bit_count(), now):
-            silence = IDLE_BLOCKS * self._speed.block_s
-            self._first_idle = min(self._pace.idle_s, max(self._pace.idle_floor_s, silence))
-        self._heard_at = self._asked_at = now
-        self._idle = self._first_idle
-        if chunk != self._server_at:
-            self._server_moves(chunk, bitmap, now)
-        self._reached = bitmap.bit_length()
+        left = self._coming.server_at
+        if self._coming.hear(chunk, bitmap, now):
+            self._server_begins(chunk, bitmap, left, now)
+        self._asked_at = now
+        self._idle = self._shortest_idle()
         state = self._started.get(chunk)
         if state is None:
             state = self._start(chunk, bitmap)
@@ -148,15 +130,13 @@ class Download:
             self.useful_at = now
             if not state.missing:
                 self._finish(chunk, now)
-            elif self._reached >= self._end_of_pass(chunk):
+            elif self._coming.is_at_end(self.blocks_of(chunk)):
                 self._passes(chunk, state, now)
         return new
 
-    def _end_of_pass(self, chunk: int) -> int:
-        """The place in a chunk after which the server goes on to another one, for all we know."""
-        if self._answering is None:
-            return self.blocks_of(chunk)
-        return self._answering.bitmap.bit_length()
+    def _shortest_idle(self) -> float:
+        silence = IDLE_BLOCKS * self._coming.block_s
+        return min(self._pace.idle_s, max(self._pace.idle_floor_s, silence))
 
     def _start(self, chunk: int, bitmap: int) -> _Chunk | None:
         """Begin a chunk, if it is not complete and there is memory for it."""
@@ -174,26 +154,29 @@ class Download:
         self._complete[chunk] = 1
         self._held += 1
         self.left -= 1
-        self._asked.pop(chunk, None)
+        self._coming.forget(chunk)
         self._gaps.pop(chunk, None)
         del self._started[chunk]
         self._look_at = now
 
-    def release(self) -> None:
-        """The memory of one complete chunk is free again."""
-        self._held -= 1
-        self._look_at = 0.0
+    @property
+    def is_writing(self) -> bool:
+        """Whether there are complete chunks that have not been released."""
+        return self._held > 0
 
-    def _server_moves(self, chunk: int, bitmap: int, now: float) -> None:
-        """The server goes on to another chunk: what the last one lacks now was lost."""
-        left = self._started.get(self._server_at)
-        if left is not None:
-            self._passes(self._server_at, left, now)
-        self._server_at = chunk
-        self._answering = self._asked.pop(chunk, None)
-        entered = self._started.get(chunk)
-        if entered is not None:
-            entered.entered = _lowest(bitmap)
+    def release(self, now: float) -> None:
+        """A complete chunk is written: its memory is free again."""
+        self._held -= 1
+        self._look_at = self.useful_at = now
+
+    def _server_begins(self, chunk: int, bitmap: int, left: int, now: float) -> None:
+        """The server begins with a chunk: what the one that it has left lacks now was lost."""
+        state = self._started.get(left)
+        if left != chunk and state is not None:
+            self._passes(left, state, now)
+        state = self._started.get(chunk)
+        if state is not None:
+            state.entered = _lowest(bitmap)
 
     def _passes(self, chunk: int, state: _Chunk, now: float) -> None:
         """The server has come to the end of a chunk, or leaves it."""
@@ -208,31 +191,9 @@ class Download:
         self._in_group = True
         chunk = request.chunk
         # a server that is sending a chunk does not begin it again for who asks for the whole of it
-        is_merged = chunk == self._server_at and isinstance(request, Request)
+        is_merged = chunk == self._coming.server_at and isinstance(request, Request)
         if not self._complete[chunk] and not is_merged:
-            self._note_asked(chunk, request.bitmap, now)
-
-    def _note_asked(self, chunk: int, bitmap: int, now: float) -> None:
-        asked = self._asked.get(chunk)
-        if asked is not None and self._is_coming(asked, now):
-            bitmap |= asked.bitmap
-        self._asked[chunk] = _Asked(now, bitmap)
-
-    def _is_coming(self, asked: _Asked, now: float) -> bool:
-        """Whether there is still hope for what was asked for.
-
-        While the server says nothing at all, asking sooner does not help: silence has its own
-        pace, which grows.
-        """
-        return now - asked.at < self._patience or self._heard_at <= asked.at
-
-    def _recently_asked(self, chunk: int, now: float) -> int:
-        """The blocks of a chunk that are on their way, for all that is known."""
-        asked = self._asked.get(chunk)
-        found = asked.bitmap if asked is not None and self._is_coming(asked, now) else 0
-        if chunk == self._server_at and self._answering is not None:
-            found |= self._answering.bitmap >> self._reached << self._reached
-        return found
+            self._coming.ask(chunk, request.bitmap, now)
 
     def _missing(self, chunk: int) -> int:
         if self._complete[chunk]:
@@ -246,7 +207,7 @@ class Download:
         if now < self._look_at and not silent:
             return []
         self._look_at = now + LOOK_INTERVAL_S
-        coming = self._count_coming(now)
+        coming = self._coming.count(self._missing, now)
         if silent:
             coming = 0
             self._asked_at = now
@@ -257,31 +218,12 @@ class Download:
             state = self._started[chunk]
             lost = state.missing
             if not silent:
-                lost &= ~self._recently_asked(chunk, now)
+                lost &= ~self._coming.of(chunk, now)
             if lost:
                 wanted.append(self._ask_again(chunk, state, lost, now))
                 coming += lost.bit_count()
         wanted.extend(self._ask_ahead(coming, now, silent))
         return wanted
-
-    def _count_coming(self, now: float) -> int:
-        """How many blocks that this client lacks are on their way; forgets what was given up.
-
-        How long that takes depends on how much the server has to send before.
-        """
-        waiting = sum(asked.bitmap.bit_count() for asked in self._asked.values())
-        self._patience = self._pace.redo_s + QUEUE_FACTOR * waiting * self._speed.block_s
-        coming = 0
-        for chunk, asked in list(self._asked.items()):
-            if self._is_coming(asked, now):
-                coming += (asked.bitmap & self._missing(chunk)).bit_count()
-            else:
-                del self._asked[chunk]
-        if self._server_at >= 0:
-            # what was being sent when this client came has been asked for by others
-            rest = self._missing(self._server_at) >> self._reached << self._reached
-            coming += (rest & self._answering.bitmap if self._answering else rest).bit_count()
-        return coming
 
     def _incomplete_due(self, now: float, silent: bool) -> Iterator[int]:
         """The started chunks whose missing blocks are to be asked for."""
@@ -291,7 +233,7 @@ class Download:
                 del self._gaps[chunk]
                 yield chunk
             elif silent or (
-                due is None and chunk != self._server_at and not self._recently_asked(chunk, now)
+                due is None and chunk != self._coming.server_at and not self._coming.of(chunk, now)
             ):
                 yield chunk
 
@@ -303,7 +245,7 @@ class Download:
         self.counters.lost_blocks += lost.bit_count()
         self.counters.re_requests += retries
         self._mine.add(chunk)
-        self._note_asked(chunk, lost, now)
+        self._coming.ask(chunk, lost, now)
         return PartialRequest(chunk, retries, lost)
 
     def _ask_ahead(self, coming: int, now: float, silent: bool) -> Iterator[Request]:
@@ -313,10 +255,10 @@ class Download:
         has caught up by a good deal: by then others have too. Were it to ask as soon as it has one
         buffer, it would be the only one to have it, and each chunk would be sent to each client.
         """
-        free = self._free()
-        if free <= self._buffers // 2:
+        free = self._free(silent)
+        if free < self._buffers / 2:
             self._catching_up = True
-        elif free >= self._buffers * 3 // 4:
+        elif free >= self._buffers * 3 / 4:
             self._catching_up = False
         room = min(self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK), free)
         if room <= 0 or self._catching_up or len(self._started) >= self._pace.in_progress:
@@ -327,19 +269,22 @@ class Download:
             if self._complete[chunk] or chunk in self._started:
                 continue
             passed.append(chunk)
-            if silent or not self._recently_asked(chunk, now):
+            if silent or not self._coming.of(chunk, now):
                 room -= 1
                 self.counters.requests += 1
                 self._mine.add(chunk)
                 count = self.blocks_of(chunk)
-                self._note_asked(chunk, (1 << count) - 1, now)
+                self._coming.ask(chunk, (1 << count) - 1, now)
                 yield Request(chunk, 0, count)
         # until its first block comes, a chunk may have to be asked for again
         self._unstarted.extendleft(reversed(passed))
 
-    def _free(self) -> int:
-        """How many buffers there are for chunks that nobody has asked for."""
-        expected = sum(1 for chunk in self._asked if chunk not in self._started)
+    def _free(self, silent: bool) -> int:
+        """How many buffers there are for chunks that nobody has asked for.
+
+        In silence nothing is to be expected of what was asked for.
+        """
+        expected = 0 if silent else self._coming.chunks_besides(self._started)
         return self._buffers - len(self._started) - self._held - expected
 
     def delay(self, now: float) -> float:
@@ -348,27 +293,6 @@ class Download:
         if self._gaps:
             due = min(due, *self._gaps.values())
         return max(0.0, due - now, self._look_at - now)
-
-
-class _Speed:
-    """How fast the server sends, as heard: ``block_s`` is seconds for each block."""
-
-    def __init__(self, now: float) -> None:
-        self.block_s = 0.0
-        self.restart(now)
-
-    def restart(self, now: float) -> None:
-        """There was silence, which does not count."""
-        self._since, self._heard = now, 0
-
-    def heard(self, blocks: int, now: float) -> bool:
-        """Blocks have come; whether the speed is known anew."""
-        self._heard += blocks
-        if now - self._since < RATE_INTERVAL_S:
-            return False
-        self.block_s = (now - self._since) / self._heard
-        self._since, self._heard = now, 0
-        return True
 
 
 def _lowest(bitmap: int) -> int:

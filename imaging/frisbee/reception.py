@@ -84,7 +84,7 @@ class Reception:
             now = time.monotonic()
             while self._released:
                 self._pool.give_back(self._released.pop())
-                download.release()
+                download.release(now)
             if self._workers.error is not None:
                 raise self._workers.error
             if now >= self._check_at:
@@ -101,7 +101,8 @@ class Reception:
             self._heard_at = now
             self._link.renew_membership()
         limit = self._options.stall_timeout_s
-        if now - self.download.useful_at > limit:
+        # who waits for his own disk does not wait for the server
+        if not self.download.is_writing and now - self.download.useful_at > limit:
             missing = f"{self.download.left} of {self.download.chunks} chunks are missing"
             raise FrisbeeError(f"the server has sent nothing new for {limit:g} s: {missing}")
 

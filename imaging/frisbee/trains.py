@@ -13,6 +13,7 @@ from imaging.frisbee.packets import (
     BLOCK_HEADER,
     BLOCK_PACKET_SIZE,
     BLOCKS_PER_CHUNK,
+    HEADER_SIZE,
     PACKET_LIMIT,
     REQUEST_TYPE,
 )
@@ -20,9 +21,9 @@ from imaging.frisbee.packets import (
 # a block's header, as the three 64-bit and six 32-bit words that it is
 _QUADS, _WORDS = BLOCK_PACKET_SIZE // 8, BLOCK_PACKET_SIZE // 4
 _CHUNK_WORD, _BLOCK_WORD = 4, 5
-_PAYLOAD = BLOCK_PACKET_SIZE - 16
+_COMMON_QUADS = (0, 1)  # type and subtype, length and source
+_KIND = (REQUEST_TYPE, BLOCK, BLOCK_PACKET_SIZE - HEADER_SIZE)
 _NUMBERS = memoryview(array("i", range(BLOCKS_PER_CHUNK)))
-_KINDS = memoryview(array("q", [REQUEST_TYPE | BLOCK << 32]) * BLOCKS_PER_CHUNK)
 
 
 class Train(NamedTuple):
@@ -62,29 +63,32 @@ class BlockReader:
         self._port = port
         self._chunks = chunks
         self._only = only_server
-        self._source = b""
-        self._sources = memoryview(b"").cast("q")
 
     def read(self, packets: memoryview, sender: bytes, port: int) -> BlockRun | None:
         """The run that these packets are; None when they are anything else, or not in order."""
         count, rest = divmod(len(packets), BLOCK_PACKET_SIZE)
         if rest or not count or port != self._port or (self._only or sender) != sender:
             return None
-        chunk, first = BLOCK_HEADER.unpack_from(packets)[4:]
-        if not (0 <= chunk < self._chunks and 0 <= first <= BLOCKS_PER_CHUNK - count):
-            return None
-        if sender != self._source:
-            self._remember(sender)
-        quads, words = packets.cast("q"), packets.cast("i")
+        kind, subtype, length, source, chunk, first = BLOCK_HEADER.unpack_from(packets)
         if (
-            quads[::_QUADS] == _KINDS[:count]
-            and quads[1::_QUADS] == self._sources[:count]
-            and words[_BLOCK_WORD::_WORDS] == _NUMBERS[first : first + count]
-            and words[_CHUNK_WORD::_WORDS] == memoryview(array("i", [chunk]) * count)
+            (kind, subtype, length) == _KIND
+            and source == sender
+            and 0 <= chunk < self._chunks
+            and 0 <= first <= BLOCKS_PER_CHUNK - count
+            and (count == 1 or _is_in_order(packets, first, count))
         ):
             return BlockRun(chunk, first, count, packets)
         return None
 
-    def _remember(self, sender: bytes) -> None:
-        word = _PAYLOAD | int.from_bytes(sender, "little", signed=True) << 32
-        self._source, self._sources = sender, memoryview(array("q", [word]) * BLOCKS_PER_CHUNK)
+
+def _is_in_order(packets: memoryview, first: int, count: int) -> bool:
+    """Whether all headers are as the first one, but for the numbers of the blocks."""
+    quads, words = packets.cast("q"), packets.cast("i")
+    return (
+        words[_BLOCK_WORD::_WORDS] == _NUMBERS[first : first + count]
+        and words[_CHUNK_WORD::_WORDS] == memoryview(array("i", [words[_CHUNK_WORD]]) * count)
+        and all(
+            quads[field::_QUADS] == memoryview(array("q", [quads[field]]) * count)
+            for field in _COMMON_QUADS
+        )
+    )
