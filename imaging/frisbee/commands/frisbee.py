@@ -117,7 +117,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
             start_delay_s=number_option("-r", options.get("-r", "0"), 0, 10**6),
             ascending="-O" in options,
             buffers=_buffers(options),
-            workers=min(os.cpu_count() or 1, WORKERS_LIMIT),
+            workers=min(len(os.sched_getaffinity(0)), WORKERS_LIMIT),
             keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
             join_timeout_s=_seconds("--join-timeout", options.get("--join-timeout", "60")),
             stall_timeout_s=_seconds("--stall-timeout", options.get("--stall-timeout", "60")),
