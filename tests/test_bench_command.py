@@ -54,9 +54,9 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table = Table("Speed", ["tool", "s"], [["ours", "1"]])
 
     def register(speed: float) -> Part:
-        return Part("Speed", lambda _: PartResult([table], {"speed": speed}))
+        return Part("Speed", lambda _: PartResult([table], {"speed": speed}), "page.md")
 
-    monkeypatch.setattr(bench, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(bench, "DOCS", tmp_path)
     monkeypatch.setattr(bench, "RATIOS", tmp_path / "ratios.json")
     monkeypatch.setattr(bench, "find", lambda _: register(float((tmp_path / "now").read_text())))
     (tmp_path / "page.md").write_text("# Page\n")

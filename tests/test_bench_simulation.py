@@ -7,6 +7,7 @@ import pytest
 from tests.bench.loss import Losses, least_sent
 from tests.bench.parts.simulation import simulate
 from tests.bench.simulated_group import Site
+from tests.simulated_network import SimulatedClient, SimulatedNetwork, SimulatedServer, Weather
 
 
 def test_as_much_is_lost_as_it_should_be() -> None:
@@ -76,3 +77,24 @@ def test_a_simulation_that_takes_too_long_is_given_up() -> None:
     outcome = simulate(Site(5, chunks=64, bandwidth=1e7), limit_s=0.5)
     assert outcome.done == 0
     assert outcome.at <= 0.5
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.01])
+def test_it_agrees_with_the_simulation_of_every_single_packet(loss: float) -> None:
+    site = Site(6, chunks=8, loss=loss, seed=3)
+    network = SimulatedNetwork(Weather(loss=loss), seed=3)
+    server = SimulatedServer(network, bytes(8 << 20), site.bandwidth)
+    clients = [
+        SimulatedClient(network, f"10.0.0.{n + 1}", start_at=0.001 * n, write_s=0.004, seed=n)
+        for n in range(site.clients)
+    ]
+    try:
+        assert network.run(lambda: all(client.done for client in clients), 30.0)
+    finally:
+        server.close()
+    took = max(client.finished_at or 0.0 for client in clients)
+    sent = server.session.counters.blocks_sent / server.session.blocks
+    outcome = simulate(site)
+    assert outcome.sent == pytest.approx(sent, rel=0.02)
+    # how the last lost blocks happen to fall is worth a few tenths of a second
+    assert outcome.at == pytest.approx(took, abs=0.5)
