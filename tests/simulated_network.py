@@ -1,18 +1,21 @@
 """Server and clients on a simulated network: virtual time, seeded loss, doubles, delays.
 
 The participants are the real ones, as far as they are pure: ServerSession and Download, and each
-packet between them is really written and read.
+packet between them is really written and read. Blocks come from a real file, by ImagePackets.
 """
 
 import heapq
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from imaging.frisbee.assembly import ChunkBuffer
+from imaging.frisbee.client import JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S, JOIN_INTERVAL_S
 from imaging.frisbee.download import Download, Pace
+from imaging.frisbee.image_packets import ImagePackets
 from imaging.frisbee.packets import (
-    BLOCK_SIZE,
-    Block,
+    BLOCK_PACKET_SIZE,
     Join,
     JoinReply,
     Leave,
@@ -23,11 +26,12 @@ from imaging.frisbee.packets import (
     encode,
     pack_address,
 )
-from imaging.frisbee.server_session import CHUNK_BYTES, ServerOptions, ServerSession
+from imaging.frisbee.server_session import ServerOptions, ServerSession
+from imaging.frisbee.trains import BlockReader, BlockRun
 
 PORT = 5000
 SERVER = "10.0.0.254"
-JOIN_INTERVAL_S = 0.5
+BLOCKS_PER_CALL = 62
 TICK_S = 0.0005  # packets that come within this time are taken in one go
 WAIT_LIMIT_S = 0.02
 
@@ -79,17 +83,30 @@ class SimulatedNetwork:
 
     def send(self, packet: Packet, source: str, to: str | None = None) -> None:
         """A datagram to the group, or to one host; nobody hears himself."""
+        self.send_all([encode(packet, pack_address(source))], source, to)
+
+    def send_all(self, datagrams: Sequence[bytes], source: str, to: str | None = None) -> None:
+        """Several at once; each has its own fate on the way to each receiver."""
         sender = pack_address(source)
-        data = encode(packet, sender)
         for host in [to] if to else [host for host in self.members if host != source]:
-            for _ in range(1 + (self._random.random() < self._weather.double)):
-                if self._random.random() < self._weather.loss:
-                    self.blocks_lost += isinstance(packet, Block)
-                    continue
-                delay = self._weather.delay_s
-                if self._random.random() < self._weather.late:
-                    delay += self._random.uniform(0, self._weather.late_s)
-                self.at(self.now + delay, lambda host=host: self._deliver(host, data, sender))  # type: ignore[misc]
+            in_time: list[bytes] = []
+            for data in datagrams:
+                for _ in range(1 + (self._random.random() < self._weather.double)):
+                    if self._random.random() < self._weather.loss:
+                        self.blocks_lost += len(data) == BLOCK_PACKET_SIZE
+                    elif self._random.random() < self._weather.late:
+                        self._post([data], host, sender, self._random.random())
+                    else:
+                        in_time.append(data)
+            if in_time:
+                self._post(in_time, host, sender, 0.0)
+
+    def _post(self, datagrams: list[bytes], host: str, sender: bytes, lateness: float) -> None:
+        def deliver() -> None:
+            for data in datagrams:
+                self._deliver(host, data, sender)
+
+        self.at(self.now + self._weather.delay_s + lateness * self._weather.late_s, deliver)
 
     def _deliver(self, host: str, data: bytes, sender: bytes) -> None:
         member = self.members.get(host)
@@ -104,17 +121,23 @@ class SimulatedServer:
         self, network: SimulatedNetwork, image: bytes, bandwidth: float | None = None
     ) -> None:
         self._network = network
-        self._image = image
+        self._fd = os.memfd_create("image")
+        os.write(self._fd, image)
+        self._packets = ImagePackets(self._fd, len(image), pack_address(SERVER))
         self.lines: list[str] = []
         options = ServerOptions("image.ndz", idle_s=-1, bandwidth=bandwidth)
         self.session = ServerSession(options, len(image), self.lines.append, network.now)
         self._waking = False
         network.members[SERVER] = self._take
 
+    def close(self) -> None:
+        """Close the image's file."""
+        os.close(self._fd)
+
     def _take(self, data: bytes, sender: bytes) -> None:
         packet = decode(data, sender, PORT, PORT, self.session.chunks)
         host = ".".join(map(str, sender))
-        reply = self.session.take(packet, host, self._network.now)
+        reply = self.session.take(packet, host)
         if reply is not None:
             self._network.send(reply, SERVER, host)
         if not self._waking:
@@ -122,16 +145,18 @@ class SimulatedServer:
 
     def _wake(self) -> None:
         now = self._network.now
-        run = self.session.next_run(now, 60)
-        for block in range(run.first, run.first + run.count) if run else ():
-            assert run is not None
-            start = run.chunk * CHUNK_BYTES + block * BLOCK_SIZE
-            data = self._image[start : start + BLOCK_SIZE].ljust(BLOCK_SIZE, b"\0")
-            self._network.send(Block(run.chunk, block, data), SERVER)
-        delay = self.session.delay(now)
-        self._waking = delay is not None
-        if delay is not None:
-            self._network.at(now + max(delay, 0.00005), self._wake)
+        for run in self.session.next_runs(now, BLOCKS_PER_CALL):
+            packets = self._packets.packets(run)
+            starts = range(0, len(packets), BLOCK_PACKET_SIZE)
+            cut = [bytes(packets[start : start + BLOCK_PACKET_SIZE]) for start in starts]
+            self._network.send_all(cut, SERVER)
+        self._waking = bool(self.session.queue)
+        if self._waking:
+            self._network.at(now + max(self.session.delay(now), 0.00005), self._wake)
+
+
+Keep = Callable[[int, Sequence[memoryview]], None]
+"""Takes a chunk's blocks, and may keep them."""
 
 
 class SimulatedClient:
@@ -147,10 +172,16 @@ class SimulatedClient:
         write_s: float = 0.002,
         pace: Pace | None = None,
         seed: int = 0,
+        keep: Keep | None = None,
     ) -> None:
         self._network = network
         self._address = address
+        self._keep = keep or self._keep_in_memory
+        self._received: dict[int, ChunkBuffer] = {}
+        self._reader = BlockReader(PORT, 0)
         self._buffers, self._write_s, self._pace, self._seed = buffers, write_s, pace, seed
+        self._random = random.Random(seed)
+        self._join_interval = JOIN_INTERVAL_S
         self._wake_at = float("inf")
         self._disk_free_at = 0.0
         self.download: Download | None = None
@@ -174,10 +205,17 @@ class SimulatedClient:
     def _join(self) -> None:
         if self.download is None:
             self._network.send(Join(self._seed + 1), self._address)
-            self._network.at(self._network.now + JOIN_INTERVAL_S, self._join)
+            self._network.at(self._network.now + self._join_interval, self._join)
+            self._join_interval = min(self._join_interval * JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S)
 
     def _take(self, data: bytes, sender: bytes) -> None:
         now = self._network.now
+        if self.download is not None:
+            run = self._reader.read(memoryview(data), sender, PORT)
+            if run is not None:
+                self._take_run(run, self.download, now)
+                self._wake_by(now + TICK_S)
+                return
         chunks = self.download.chunks if self.download else None
         packet = decode(data, sender, PORT, PORT, chunks)
         if self.download is None:
@@ -185,22 +223,35 @@ class SimulatedClient:
                 self.download = Download(
                     packet.blocks, now, buffers=self._buffers, pace=self._pace, seed=self._seed
                 )
+                self._reader = BlockReader(PORT, self.download.chunks)
                 self._wake_by(now)
             return
-        if isinstance(packet, Block):
-            complete = self.download.block(packet.chunk, packet.block, packet.data, now)
-            if complete is not None:
-                self._write(packet.chunk, bytes(complete))
-        elif isinstance(packet, Request | PartialRequest):
+        if isinstance(packet, Request | PartialRequest):
             self.download.overheard(packet, now)
         self._wake_by(now + TICK_S)
 
-    def _write(self, chunk: int, data: bytes) -> None:
-        assert self.download is not None
+    def _take_run(self, run: BlockRun, download: Download, now: float) -> None:
+        if not download.take(run.chunk, run.bitmap, now):
+            return
+        buffer = self._received.get(run.chunk)
+        if buffer is None:
+            buffer = self._received[run.chunk] = ChunkBuffer()
+        buffer.put(run)
+        if download.is_complete(run.chunk):
+            del self._received[run.chunk]
+            self._keep(run.chunk, buffer.blocks[: download.blocks_of(run.chunk)])
+            self._write()
+
+    def _keep_in_memory(self, chunk: int, blocks: Sequence[memoryview]) -> None:
         assert chunk not in self.chunks, "a chunk is given once"
-        self.chunks[chunk] = data
-        self._disk_free_at = max(self._disk_free_at, self._network.now) + self._write_s
-        self._network.at(self._disk_free_at, self.download.release)
+        self.chunks[chunk] = b"".join(blocks)
+
+    def _write(self) -> None:
+        assert self.download is not None
+        took = self._write_s * self._random.uniform(0.5, 1.5)
+        self._disk_free_at = max(self._disk_free_at, self._network.now) + took
+        download, at = self.download, self._disk_free_at
+        self._network.at(at, lambda: download.release(at))
         if not self.download.left:
             self.finished_at = self._network.now
             self._network.send(Leave(self._seed + 1, 0), self._address)

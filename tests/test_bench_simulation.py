@@ -3,80 +3,11 @@
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from imaging.frisbee.download import Download
-from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest
 from tests.bench.loss import Losses, least_sent
 from tests.bench.parts.simulation import simulate
-from tests.bench.run_download import RunDownload
 from tests.bench.simulated_group import Site
-
-SHORT = 40  # blocks of the last chunk
-BLOCKS = 2 * BLOCKS_PER_CHUNK + SHORT
-BUFFERS = 2
-
-Deed = tuple[str, int, int, float]
-DEEDS = st.lists(
-    st.tuples(
-        st.sampled_from(["blocks", "blocks", "overheard", "release"]),
-        st.integers(0, 2),
-        st.one_of(
-            st.sampled_from([(1 << BLOCKS_PER_CHUNK) - 1, 1, 1 << (SHORT - 1)]),
-            st.integers(1, (1 << BLOCKS_PER_CHUNK) - 1),
-        ),
-        st.sampled_from([0.0, 0.001, 0.006, 0.2, 1.5]),
-    ),
-    max_size=25,
-)
-
-
-def existing(chunk: int, bitmap: int) -> int:
-    """The blocks of a bitmap that the chunk has; at least one."""
-    return bitmap & ((1 << (SHORT if chunk == 2 else BLOCKS_PER_CHUNK)) - 1) or 1
-
-
-@settings(max_examples=40, deadline=None)
-@given(DEEDS)
-def test_a_run_and_its_single_blocks_come_to_the_same(deeds: list[Deed]) -> None:
-    single = Download(BLOCKS, 0.0, buffers=BUFFERS, seed=1)
-    run = RunDownload(BLOCKS, 0.0, buffers=BUFFERS, seed=1)
-    now, held = 0.0, 0
-    for kind, chunk, bitmap, pause in deeds:
-        now += pause
-        if kind == "blocks":
-            left = run.left
-            wanted = existing(chunk, bitmap)
-            run.take(chunk, wanted, now)
-            for block in range(wanted.bit_length()):
-                if wanted >> block & 1:
-                    single.block(chunk, block, bytes(1024), now)
-            held += left - run.left
-        elif kind == "overheard":
-            for download in (single, run):
-                download.overheard(PartialRequest(chunk, 0, existing(chunk, bitmap)), now)
-        elif held:
-            held -= 1
-            single.release()
-            run.release()
-        assert run.requests(now) == single.requests(now)
-        assert run.delay(now) == single.delay(now)
-        assert (run.left, _counts(run)) == (single.left, _counts(single))
-
-
-def _counts(download: Download) -> tuple[int, ...]:
-    """The counters; a run tells both kinds of duplicates of a chunk that it completes as one."""
-    counters = download.counters
-    return (
-        counters.requests,
-        counters.partial_requests,
-        counters.re_requests,
-        counters.lost_blocks,
-        counters.duplicates_done + counters.duplicates_in_progress,
-        counters.no_buffer,
-        counters.idles,
-    )
+from tests.simulated_network import SimulatedClient, SimulatedNetwork, SimulatedServer, Weather
 
 
 def test_as_much_is_lost_as_it_should_be() -> None:
@@ -146,3 +77,24 @@ def test_a_simulation_that_takes_too_long_is_given_up() -> None:
     outcome = simulate(Site(5, chunks=64, bandwidth=1e7), limit_s=0.5)
     assert outcome.done == 0
     assert outcome.at <= 0.5
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.01])
+def test_it_agrees_with_the_simulation_of_every_single_packet(loss: float) -> None:
+    site = Site(6, chunks=8, loss=loss, seed=3)
+    network = SimulatedNetwork(Weather(loss=loss), seed=3)
+    server = SimulatedServer(network, bytes(8 << 20), site.bandwidth)
+    clients = [
+        SimulatedClient(network, f"10.0.0.{n + 1}", start_at=0.001 * n, write_s=0.004, seed=n)
+        for n in range(site.clients)
+    ]
+    try:
+        assert network.run(lambda: all(client.done for client in clients), 30.0)
+    finally:
+        server.close()
+    took = max(client.finished_at or 0.0 for client in clients)
+    sent = server.session.counters.blocks_sent / server.session.blocks
+    outcome = simulate(site)
+    assert outcome.sent == pytest.approx(sent, rel=0.02)
+    # how the last lost blocks happen to fall is worth a few tenths of a second
+    assert outcome.at == pytest.approx(took, abs=0.5)

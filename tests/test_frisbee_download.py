@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from imaging.frisbee.download import CHUNK_BYTES, Download, Pace
+from imaging.frisbee.download import Download, Pace
 from imaging.frisbee.packets import ALL_BLOCKS, PartialRequest, Request
+from imaging.frisbee.server_session import CHUNK_BYTES
 from tests.simulated_network import SimulatedClient, SimulatedNetwork, SimulatedServer, Weather
 
 LIMIT_S = 120.0  # virtual
@@ -43,6 +44,7 @@ def play(
         for number in range(clients)
     ]
     complete = network.run(lambda: all(client.done for client in players), LIMIT_S)
+    server.close()
     assert complete, f"not done within {LIMIT_S} virtual seconds"
     for client in players:
         assert client.content() == content
@@ -94,6 +96,19 @@ def test_little_memory_and_a_slow_disk_do_not_hang() -> None:
     play(Weather(loss=0.01), clients=2, chunks=5, buffers=2, write_s=0.05, seed=5)
 
 
+def test_slow_disks_do_not_make_the_server_send_everything_again() -> None:
+    """Clients whose disks follow at nearly the same speed do not take turns at dropping chunks."""
+    server, _, took = play(Weather(), clients=4, chunks=40, buffers=16, write_s=0.03, seed=9)
+    assert server.session.counters.blocks_sent <= 1.1 * 40 * 1024
+    assert took < 1.3 * 40 * 0.03
+
+
+def test_no_buffer_is_promised_twice() -> None:
+    download = Download(9 * 1024, 0.0, buffers=3, pace=Pace(read_ahead=5), ascending=True)
+    assert len(download.requests(0.0)) == 3
+    assert download.requests(0.01) == []
+
+
 def test_the_last_chunk_may_be_short() -> None:
     download = Download(1030, 0.0, buffers=4, seed=1)
     assert (download.chunks, download.blocks_of(0), download.blocks_of(1)) == (2, 1024, 6)
@@ -103,10 +118,10 @@ def test_the_last_chunk_may_be_short() -> None:
         (1, 0, 6),
     }
     # a block that the short chunk does not have is not taken
-    assert download.block(1, 6, bytes(1024), 0.0) is None
-    given = [download.block(1, block, bytes([block]) * 1024, 0.0) for block in range(6)]
-    assert given[:5] == [None] * 5
-    assert given[5] is not None
+    assert download.take(1, 1 << 6, 0.0) == 0
+    given = [download.take(1, 1 << block, 0.0) for block in range(6)]
+    assert given == [1 << block for block in range(6)]
+    assert download.is_complete(1)
     assert download.left == 1
 
 
@@ -123,17 +138,46 @@ def test_lost_blocks_are_asked_for_when_the_server_has_gone_on() -> None:
     pace = Pace()
     download = Download(3 * 1024, 0.0, buffers=8, ascending=True, pace=pace)
     download.requests(0.0)
-    for block in range(1024):
-        if block not in (5, 700):
-            download.block(0, block, bytes(1024), 0.001)
+    download.take(0, ALL_BLOCKS & ~(1 << 5 | 1 << 700), 0.001)
     # the end of the chunk has been seen; packets may still be overtaking each other
     assert not any(isinstance(r, PartialRequest) for r in download.requests(0.001))
-    download.block(1, 0, bytes(1024), 0.002)
+    download.take(1, 1, 0.002)
     asked = download.requests(0.002 + pace.gap_s)
     assert PartialRequest(0, 1, 1 << 5 | 1 << 700) in asked
     # and not again before the answer can have come
     later = 0.002 + 2 * pace.gap_s
     assert not any(isinstance(r, PartialRequest) for r in download.requests(later))
+
+
+def test_what_is_lost_of_an_answer_is_asked_for_when_the_answer_ends() -> None:
+    """Also when the server has nothing else to send, and comes back to the same chunk."""
+    pace = Pace()
+    download = Download(1024, 0.0, buffers=8, pace=pace)
+    download.requests(0.0)
+    download.take(0, ALL_BLOCKS & ~(1 << 5 | 1 << 700), 0.001)
+    asked = 0.001 + pace.gap_s
+    assert download.requests(asked) == [PartialRequest(0, 1, 1 << 5 | 1 << 700)]
+    download.take(0, 1 << 700, asked + 0.001)
+    assert download.requests(asked + 0.002) == []
+    again = asked + 0.001 + pace.gap_s
+    assert again - asked < pace.idle_floor_s
+    assert download.requests(again) == [PartialRequest(0, 0, 1 << 5)]
+
+
+def test_requests_that_nobody_answers_take_no_memory_for_ever() -> None:
+    download = Download(9 * 1024, 0.0, buffers=2, ascending=True)
+    first = download.requests(0.0)
+    assert len(first) == 2
+    assert download.requests(1.0) == first
+
+
+def test_a_slow_disk_is_no_stalled_server() -> None:
+    download = Download(2 * 1024, 0.0, buffers=2)
+    download.take(0, ALL_BLOCKS, 1.0)
+    assert download.is_writing
+    download.release(70.0)
+    assert not download.is_writing
+    assert download.useful_at == 70.0
 
 
 def test_silence_makes_a_client_ask_for_everything_less_and_less_often() -> None:
@@ -154,22 +198,23 @@ def test_silence_makes_a_client_ask_for_everything_less_and_less_often() -> None
 def test_no_more_chunks_are_held_than_there_is_memory_for() -> None:
     download = Download(8 * 1024, 0.0, buffers=2, seed=1)
     for chunk in range(3):
-        download.block(chunk, 0, bytes(1024), 0.0)
+        download.take(chunk, 1, 0.0)
     assert download.counters.no_buffer == 1
-    for block in range(1, 1024):
-        download.block(0, block, bytes(1024), 0.0)
-    download.block(3, 0, bytes(1024), 0.0)
+    download.take(0, ALL_BLOCKS, 0.0)
+    download.take(3, 1, 0.0)
     assert download.counters.no_buffer == 2, "a complete chunk is held until it is released"
-    download.release()
-    download.block(3, 0, bytes(1024), 0.0)
+    download.release(0.0)
+    download.take(3, 1, 0.0)
     assert download.counters.no_buffer == 2
 
 
 def test_a_chunk_is_given_once() -> None:
     download = Download(1024, 0.0, buffers=2)
-    given = [download.block(0, block, bytes(1024), 0.0) for block in range(1024)]
-    assert [bool(data) for data in given] == [False] * 1023 + [True]
-    assert download.block(0, 3, bytes(1024), 0.0) is None
+    assert download.take(0, ALL_BLOCKS >> 1, 0.0) == ALL_BLOCKS >> 1
+    assert not download.is_complete(0)
+    assert download.take(0, ALL_BLOCKS, 0.0) == 1 << 1023
+    assert download.counters.duplicates_in_progress == 1023
+    assert download.is_complete(0)
+    assert download.take(0, 1 << 3, 0.0) == 0
     assert download.counters.duplicates_done == 1
     assert download.requests(100.0) == []
-    assert ALL_BLOCKS.bit_count() == 1024

@@ -20,9 +20,11 @@ def bitmap(run: Run) -> int:
 
 
 def drain(queue: WorkQueue, limit: int = 60) -> list[Run]:
-    runs = []
-    while (run := queue.take(limit)) is not None:
-        runs.append(run)
+    runs: list[Run] = []
+    while taken := queue.take(limit):
+        assert sum(run.count for run in taken) <= limit
+        assert len({run.chunk for run in taken}) == 1
+        runs.extend(taken)
     return runs
 
 
@@ -63,15 +65,14 @@ def test_whoever_asks_while_blocks_are_sent_gets_or_has_heard_them(
     current, whole = -1, 0
     for action in [*actions, *[1024] * 2000]:
         if isinstance(action, int):
-            run = queue.take(action)
-            if run is None:
-                assert not any(waiting.values())
-                continue
-            if run.chunk != current:
-                current, whole = run.chunk, waiting[run.chunk]
-            waiting[run.chunk] &= ~bitmap(run)
-            if not waiting[run.chunk]:
-                current = -1
+            runs = queue.take(action)
+            assert runs or not any(waiting.values())
+            for run in runs:
+                if run.chunk != current:
+                    current, whole = run.chunk, waiting[run.chunk]
+                waiting[run.chunk] &= ~bitmap(run)
+                if not waiting[run.chunk]:
+                    current = -1
         else:
             chunk, blocks = action
             queue.add(chunk, blocks)
@@ -88,7 +89,7 @@ def test_first_come_first_served_by_chunk() -> None:
     assert queue.add(1, 0b1)
     assert queue.add(5, 0b11)
     assert drain(queue) == [Run(5, 0, 4), Run(1, 0, 1)]
-    assert queue.take(60) is None
+    assert queue.take(60) == []
 
 
 def test_what_waits_already_is_merged() -> None:
@@ -102,7 +103,7 @@ def test_what_waits_already_is_merged() -> None:
 def test_a_chunk_that_is_asked_for_again_while_it_is_sent_is_not_sent_twice() -> None:
     queue = WorkQueue()
     queue.add(1, ALL_BLOCKS)
-    assert queue.take(100) == Run(1, 0, 100)
+    assert queue.take(100) == [Run(1, 0, 100)]
     assert not queue.add(1, ALL_BLOCKS)
     assert sum(run.count for run in drain(queue, 1024)) == 924
 
@@ -113,3 +114,13 @@ def test_blocks_that_have_passed_are_sent_once_more() -> None:
     queue.take(100)
     assert queue.add(1, 0b111)
     assert drain(queue, 1024) == [Run(1, 100, 924), Run(1, 0, 3)]
+
+
+def test_scattered_blocks_go_out_in_one_call() -> None:
+    queue = WorkQueue()
+    queue.add(1, 0b1001_0110)
+    queue.add(2, 0b1)
+    assert queue.take(3) == [Run(1, 1, 2), Run(1, 4, 1)]
+    assert queue.take(3) == [Run(1, 7, 1)]
+    assert queue.take(0) == []
+    assert queue.take(3) == [Run(2, 0, 1)]

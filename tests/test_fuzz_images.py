@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.feedback.wording import human_size
-from imaging.frisbee.client import Client, ClientOptions
+from imaging.frisbee.client import Client
 from imaging.frisbee.errors import FrisbeeError, ImageError, ProtocolError
 from imaging.frisbee.ndz import (
     CHUNK_SIZE,
@@ -38,6 +38,7 @@ from imaging.frisbee.packets import (
     decode,
     encode,
 )
+from imaging.frisbee.reception import ClientOptions
 from imaging.frisbee.server_session import CLIENT_LIMIT, ServerOptions, ServerSession
 from imaging.images.provenance import provenance
 from imaging.images.sidecar import SIZE_LIMIT, read_sidecar, sidecar_path
@@ -212,24 +213,23 @@ def test_a_server_takes_any_packet(data: list[bytes], size: int) -> None:
             continue
         if isinstance(packet, Block | Request | PartialRequest):
             assert 0 <= packet.chunk < session.chunks
-        reply = session.take(packet, "10.0.0.1", 1.0)
+        reply = session.take(packet, "10.0.0.1")
         assert reply is None or encode(reply, SENDER)
     assert session.queue.chunks <= session.chunks
     now = 2.0
     while session.queue:
-        run = session.next_run(now, BLOCKS_PER_CHUNK)
-        now += 1
-        if run is not None:
+        for run in session.next_runs(now, BLOCKS_PER_CHUNK):
             assert run.first + run.count <= session.blocks_of(run.chunk)
+        now += 1
 
 
 def test_made_up_clients_take_no_more_than_so_much_memory() -> None:
     session = ServerSession(ServerOptions("image"), 1 << 20, lambda _: None, now=0.0)
     for number in range(CLIENT_LIMIT):
-        assert session.take(Join2(number), "10.0.0.1", 0.0) is not None
-    assert session.take(Join2(CLIENT_LIMIT), "10.0.0.1", 0.0) is None
-    assert session.take(Join(CLIENT_LIMIT), "10.0.0.1", 0.0) is None
-    assert session.take(Join2(7), "10.0.0.1", 0.0) is not None, "who is known already may ask again"
+        assert session.take(Join2(number), "10.0.0.1") is not None
+    assert session.take(Join2(CLIENT_LIMIT), "10.0.0.1") is None
+    assert session.take(Join(CLIENT_LIMIT), "10.0.0.1") is None
+    assert session.take(Join2(7), "10.0.0.1") is not None, "who is known already may ask again"
     assert len(session._clients) == CLIENT_LIMIT
 
 

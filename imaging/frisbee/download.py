@@ -1,5 +1,7 @@
 """What a client has, what it asks for and when it asks again. Pure: packets and time in and out.
 
+Where the bytes are is somebody else's business: here a block is a bit.
+
 Every client hears all blocks and all requests of the group. So it keeps any block that it lacks,
 whoever asked for it, and does not ask for what somebody has asked for a moment ago. Whether blocks
 were lost shows as soon as the server goes on to another chunk; they are asked for again at once,
@@ -11,16 +13,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imaging.frisbee.packets import (
-    BLOCK_SIZE,
-    BLOCKS_PER_CHUNK,
-    PartialRequest,
-    Request,
-)
+from imaging.frisbee.coming import Coming
+from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest, Request
 
-CHUNK_BYTES = BLOCK_SIZE * BLOCKS_PER_CHUNK
-_MISSING, _PRESENT = 0x31, 0x30  # "1" and "0": such a text reversed is the bitmap in base 2
+IDLE_BLOCKS = 128  # silence is what lasts as long as so many blocks would have
 IDLE_GROWTH = 1.5
+LOOK_INTERVAL_S = 0.001  # between two looks at what is to be asked for, when nothing has happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,13 @@ class Pace:
 
     read_ahead: int = 2  # chunks that are on their way or asked for, at least
     in_progress: int = 8  # chunks that may be incomplete before new ones are asked for
-    redo_s: float = 0.3  # what was asked for so long ago, by whomever, was lost
-    gap_s: float = 0.005  # packets that overtake each other are waited for so long
+    redo_s: float = (
+        0.3  # what was asked for so long ago, by whomever, was lost (or longer: see Coming)
+    )
+    gap_s: float = 0.005  # packets that overtake each other are waited for so long,
+    gap_spread_s: float = 0.02  # and in a group up to this longer: others may ask for the same
     idle_s: float = 0.1  # silence after which everything missing is asked for,
+    idle_floor_s: float = 0.03  # or less when blocks have come quickly,
     idle_limit_s: float = 1.3  # growing up to this when nobody answers
 
 
@@ -49,26 +51,13 @@ class DownloadCounters:
     idles: int = 0
 
 
+@dataclass(slots=True)
 class _Chunk:
     """A chunk of which some blocks have come."""
 
-    __slots__ = ("data", "flags", "left")
-
-    def __init__(self, blocks: int) -> None:
-        self.data = bytearray(CHUNK_BYTES)
-        self.flags = bytearray([_MISSING]) * blocks
-        self.left = blocks
-
-    def missing(self) -> int:
-        return int(self.flags[::-1], 2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Somebody has asked for these blocks, at this time."""
-
-    at: float
-    bitmap: int
+    missing: int  # bitmap
+    entered: int  # the first block that was heard of the server's last pass over it
+    passed: bool = False  # the server has passed it since this client asked for it
 
 
 class Download:
@@ -89,129 +78,151 @@ class Download:
         self._last_chunk_blocks = blocks - (self.chunks - 1) * BLOCKS_PER_CHUNK
         self._pace = pace or Pace()
         self._buffers = buffers
+        self._random = random.Random(seed)  # noqa: S311 - nothing here is secret
         order = list(range(self.chunks))
         if not ascending:
-            random.Random(seed).shuffle(order)  # noqa: S311 - the order is no secret
+            self._random.shuffle(order)
         self._unstarted = deque(order)
         self._started: dict[int, _Chunk] = {}
         self._held = 0  # complete chunks that have not been released
+        self._catching_up = False  # most buffers are taken
         self._complete = bytearray(self.chunks)
-        self._asked: dict[int, _Asked] = {}
+        self._coming = Coming(self._pace.redo_s, self._pace.idle_s, now)
         self._mine: set[int] = set()  # chunks that this client has asked for itself
-        self._server_at = -1
+        self._in_group = False  # others have been overheard
         self._gaps: dict[int, float] = {}
         self._idle = self._pace.idle_s
+        self._look_at = now
         self.left = self.chunks
         self.useful_at = now
         self._asked_at = now
-        self._heard_at = now  # the last block of any kind
         self.counters = DownloadCounters()
 
     def blocks_of(self, chunk: int) -> int:
         """How many blocks a chunk has: 1024, but for a short last one."""
         return self._last_chunk_blocks if chunk == self.chunks - 1 else BLOCKS_PER_CHUNK
 
-    def block(
-        self, chunk: int, block: int, data: bytes | memoryview, now: float
-    ) -> bytearray | None:
-        """Take a block; gives the chunk's content when it is complete with it.
+    def is_complete(self, chunk: int) -> bool:
+        """Whether all blocks of a chunk have come."""
+        return self._complete[chunk] != 0
 
-        The caller has checked that chunk and block are within the image's chunks, and must
-        ``release`` every chunk it was given when its memory is free again.
+    def take(self, chunk: int, bitmap: int, now: float) -> int:
+        """Blocks of one chunk have come together; gives those that were missing and are wanted.
+
+        The caller has checked that the chunk is within the image, and must ``release`` every chunk
+        that is complete when its memory is free again.
         """
-        self._heard_at = now
-        if chunk != self._server_at:
-            self._server_moves(chunk, now)
+        left = self._coming.server_at
+        if self._coming.hear(chunk, bitmap, now):
+            self._server_begins(chunk, bitmap, left, now)
+        self._asked_at = now
+        self._idle = self._shortest_idle()
         state = self._started.get(chunk)
         if state is None:
-            state = self._start(chunk)
+            state = self._start(chunk, bitmap)
             if state is None:
-                return None
-        if block >= len(state.flags):
-            return None
-        if state.flags[block] == _PRESENT:
-            self.counters.duplicates_in_progress += 1
-            return None
-        state.flags[block] = _PRESENT
-        start = block * BLOCK_SIZE
-        state.data[start : start + BLOCK_SIZE] = data
-        state.left -= 1
-        self.useful_at = self._asked_at = now
-        self._idle = self._pace.idle_s
-        if state.left == 0:
-            return self._finish(chunk)
-        if block == len(state.flags) - 1:
-            self._gaps[chunk] = now + self._pace.gap_s
-        return None
+                return 0
+        new = bitmap & state.missing
+        if new != bitmap:
+            self.counters.duplicates_in_progress += (bitmap & ~new).bit_count()
+        if new:
+            state.missing ^= new
+            self.useful_at = now
+            if not state.missing:
+                self._finish(chunk, now)
+            elif self._coming.is_at_end(self.blocks_of(chunk)):
+                self._passes(chunk, state, now)
+        return new
 
-    def _start(self, chunk: int) -> _Chunk | None:
+    def _shortest_idle(self) -> float:
+        silence = IDLE_BLOCKS * self._coming.block_s
+        return min(self._pace.idle_s, max(self._pace.idle_floor_s, silence))
+
+    def _start(self, chunk: int, bitmap: int) -> _Chunk | None:
         """Begin a chunk, if it is not complete and there is memory for it."""
         if self._complete[chunk]:
-            self.counters.duplicates_done += 1
+            self.counters.duplicates_done += bitmap.bit_count()
             return None
         if len(self._started) + self._held >= self._buffers:
-            self.counters.no_buffer += 1
+            self.counters.no_buffer += bitmap.bit_count()
             return None
-        state = self._started[chunk] = _Chunk(self.blocks_of(chunk))
+        state = _Chunk((1 << self.blocks_of(chunk)) - 1, _lowest(bitmap))
+        self._started[chunk] = state
         return state
 
-    def _finish(self, chunk: int) -> bytearray:
+    def _finish(self, chunk: int, now: float) -> None:
         self._complete[chunk] = 1
         self._held += 1
         self.left -= 1
-        self._asked.pop(chunk, None)
+        self._coming.forget(chunk)
         self._gaps.pop(chunk, None)
-        return self._started.pop(chunk).data
+        del self._started[chunk]
+        self._look_at = now
 
-    def release(self) -> None:
-        """The memory of one complete chunk is free again."""
+    @property
+    def is_writing(self) -> bool:
+        """Whether there are complete chunks that have not been released."""
+        return self._held > 0
+
+    def release(self, now: float) -> None:
+        """A complete chunk is written: its memory is free again."""
         self._held -= 1
+        self._look_at = self.useful_at = now
 
-    def _server_moves(self, chunk: int, now: float) -> None:
-        """The server goes on to another chunk: what the last one lacks now was lost."""
-        left = self._server_at
-        self._server_at = chunk
-        if left in self._started:
-            self._asked.pop(left, None)
-            self._gaps[left] = now + self._pace.gap_s
+    def _server_begins(self, chunk: int, bitmap: int, left: int, now: float) -> None:
+        """The server begins with a chunk: what the one that it has left lacks now was lost."""
+        state = self._started.get(left)
+        if left != chunk and state is not None:
+            self._passes(left, state, now)
+        state = self._started.get(chunk)
+        if state is not None:
+            state.entered = _lowest(bitmap)
+
+    def _passes(self, chunk: int, state: _Chunk, now: float) -> None:
+        """The server has come to the end of a chunk, or leaves it."""
+        state.passed = True
+        wait = self._pace.gap_s
+        if self._in_group:
+            wait += self._random.uniform(0, self._pace.gap_spread_s)
+        self._gaps[chunk] = now + wait
 
     def overheard(self, request: Request | PartialRequest, now: float) -> None:
         """Another client asks for blocks: they are on their way to everybody."""
-        if not self._complete[request.chunk]:
-            self._note_asked(request.chunk, request.bitmap, now)
+        self._in_group = True
+        chunk = request.chunk
+        # a server that is sending a chunk does not begin it again for who asks for the whole of it
+        is_merged = chunk == self._coming.server_at and isinstance(request, Request)
+        if not self._complete[chunk] and not is_merged:
+            self._coming.ask(chunk, request.bitmap, now)
 
-    def _note_asked(self, chunk: int, bitmap: int, now: float) -> None:
-        before = self._asked.get(chunk)
-        if before is not None and now - before.at < self._pace.redo_s:
-            bitmap |= before.bitmap
-        self._asked[chunk] = _Asked(now, bitmap)
-
-    def _recently_asked(self, chunk: int, now: float) -> int:
-        """The blocks of a chunk that are on their way, for all that is known.
-
-        While the server says nothing at all, asking sooner does not help: silence has its own
-        pace, which grows.
-        """
-        asked = self._asked.get(chunk)
-        if asked is None:
+    def _missing(self, chunk: int) -> int:
+        if self._complete[chunk]:
             return 0
-        is_recent = now - asked.at < self._pace.redo_s or self._heard_at <= asked.at
-        return asked.bitmap if is_recent else 0
+        state = self._started.get(chunk)
+        return (1 << self.blocks_of(chunk)) - 1 if state is None else state.missing
 
     def requests(self, now: float) -> list[Request | PartialRequest]:
         """What to ask for now."""
         silent = now - self._asked_at >= self._idle
+        if now < self._look_at and not silent:
+            return []
+        self._look_at = now + LOOK_INTERVAL_S
+        coming = self._coming.count(self._missing, now)
         if silent:
+            coming = 0
             self._asked_at = now
             self._idle = min(self._idle * IDLE_GROWTH, self._pace.idle_limit_s)
             self.counters.idles += 1
         wanted: list[Request | PartialRequest] = []
         for chunk in self._incomplete_due(now, silent):
-            missing = self._started[chunk].missing()
-            lost = missing if silent else missing & ~self._recently_asked(chunk, now)
+            state = self._started[chunk]
+            lost = state.missing
+            if not silent:
+                lost &= ~self._coming.of(chunk, now)
             if lost:
-                wanted.append(self._ask_again(chunk, lost, now))
-        wanted.extend(self._ask_ahead(now, silent))
+                wanted.append(self._ask_again(chunk, state, lost, now))
+                coming += lost.bit_count()
+        wanted.extend(self._ask_ahead(coming, now, silent))
         return wanted
 
     def _incomplete_due(self, now: float, silent: bool) -> Iterator[int]:
@@ -222,30 +233,35 @@ class Download:
                 del self._gaps[chunk]
                 yield chunk
             elif silent or (
-                due is None and chunk != self._server_at and not self._recently_asked(chunk, now)
+                due is None and chunk != self._coming.server_at and not self._coming.of(chunk, now)
             ):
                 yield chunk
 
-    def _ask_again(self, chunk: int, lost: int, now: float) -> PartialRequest:
-        # what this client has asked for itself, or has seen pass, was lost
-        retries = int(chunk in self._mine)
+    def _ask_again(self, chunk: int, state: _Chunk, lost: int, now: float) -> PartialRequest:
+        # of what the server was sending already when this client asked, the beginning is not lost
+        retries = int(state.passed and chunk in self._mine and lost >> state.entered != 0)
+        state.passed = False
         self.counters.partial_requests += 1
         self.counters.lost_blocks += lost.bit_count()
         self.counters.re_requests += retries
         self._mine.add(chunk)
-        self._note_asked(chunk, lost, now)
+        self._coming.ask(chunk, lost, now)
         return PartialRequest(chunk, retries, lost)
 
-    def _ask_ahead(self, now: float, silent: bool) -> Iterator[Request]:
-        """New chunks, so that the server never runs out of work for us."""
-        coming = sum(1 for chunk in self._asked if self._recently_asked(chunk, now))
-        if self._server_at in self._started and self._server_at not in self._asked:
-            coming += 1
-        if silent:
-            coming = 0
-        free = self._buffers - len(self._started) - self._held
-        room = min(self._pace.read_ahead - coming, free)
-        if room <= 0 or len(self._started) >= self._pace.in_progress:
+    def _ask_ahead(self, coming: int, now: float, silent: bool) -> Iterator[Request]:
+        """New chunks, so that the server never runs out of work for us.
+
+        A client whose disk cannot follow leaves room for what others ask for, and waits until it
+        has caught up by a good deal: by then others have too. Were it to ask as soon as it has one
+        buffer, it would be the only one to have it, and each chunk would be sent to each client.
+        """
+        free = self._free(silent)
+        if free < self._buffers / 2:
+            self._catching_up = True
+        elif free >= self._buffers * 3 / 4:
+            self._catching_up = False
+        room = min(self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK), free)
+        if room <= 0 or self._catching_up or len(self._started) >= self._pace.in_progress:
             return
         passed: list[int] = []
         while room > 0 and self._unstarted:
@@ -253,19 +269,32 @@ class Download:
             if self._complete[chunk] or chunk in self._started:
                 continue
             passed.append(chunk)
-            if silent or not self._recently_asked(chunk, now):
+            if silent or not self._coming.of(chunk, now):
                 room -= 1
                 self.counters.requests += 1
                 self._mine.add(chunk)
                 count = self.blocks_of(chunk)
-                self._note_asked(chunk, (1 << count) - 1, now)
+                self._coming.ask(chunk, (1 << count) - 1, now)
                 yield Request(chunk, 0, count)
         # until its first block comes, a chunk may have to be asked for again
         self._unstarted.extendleft(reversed(passed))
+
+    def _free(self, silent: bool) -> int:
+        """How many buffers there are for chunks that nobody has asked for.
+
+        In silence nothing is to be expected of what was asked for.
+        """
+        expected = 0 if silent else self._coming.chunks_besides(self._started)
+        return self._buffers - len(self._started) - self._held - expected
 
     def delay(self, now: float) -> float:
         """Seconds until ``requests`` may have something new to say."""
         due = self._asked_at + self._idle
         if self._gaps:
             due = min(due, *self._gaps.values())
-        return max(0.0, due - now)
+        return max(0.0, due - now, self._look_at - now)
+
+
+def _lowest(bitmap: int) -> int:
+    """The number of the lowest bit that is set."""
+    return (bitmap & -bitmap).bit_length() - 1

@@ -11,6 +11,7 @@ from imaging.frisbee.server_session import Say, ServerOptions, ServerSession
 from imaging.frisbee.sockets import BLOCKS_PER_CALL, SessionSocket
 
 WAIT_LIMIT_S = 0.05  # a signal is noticed at least so often
+BLOCKS_PER_TURN = 8 * BLOCKS_PER_CALL  # between two looks at what has come
 
 
 class Server:
@@ -40,43 +41,48 @@ class Server:
         """
         session = self._session
         heard_at = time.monotonic()
+        delay = 0.0
         while not stopping():
+            heard = self._take_all(delay)
             now = time.monotonic()
-            if self._take_all(now):
+            if heard:
                 heard_at = now
             ending = session.ending(now)
             if ending is not None:
                 return ending
-            run = session.next_run(now, BLOCKS_PER_CALL)
-            if run is not None:
-                self._link.send_blocks(self._packets.packets(run))
-                self._messages_out += run.count
-                continue
             if 0 < self._options.keepalive_s < now - heard_at:
                 heard_at = now
                 self._link.renew_membership()
-            delay = session.delay(now)
-            self._link.wait(WAIT_LIMIT_S if delay is None else min(delay, WAIT_LIMIT_S))
+            runs = session.next_runs(now, BLOCKS_PER_TURN)
+            if runs:
+                self._link.send_blocks([self._packets.packets(run) for run in runs])
+                self._messages_out += sum(run.count for run in runs)
+            delay = 0.0 if runs else min(session.delay(now), WAIT_LIMIT_S)
         return "Interrupted!"
 
-    def _take_all(self, now: float) -> bool:
-        """Take what has come; whether it was anything."""
+    def _take_all(self, wait_s: float) -> bool:
+        """Take what is there, or comes within ``wait_s`` seconds; whether it was anything."""
         heard = False
-        port = self._link.address.port
-        for datagram, sender, sender_port in self._link.receive():
+        for train in self._link.receive(wait_s):
             heard = True
-            self._messages_in += 1
-            try:
-                packet = decode(datagram, sender, sender_port, port, self._session.chunks)
-            except ProtocolError as error:
-                self._say(error.message)
-                continue
-            host = ".".join(map(str, sender))
-            reply = self._session.take(packet, host, now)
-            if reply is not None:
-                self._link.send(encode(reply, self._source), host)
-                self._messages_out += 1
+            for datagram in train.packets():
+                self._messages_in += 1
+                self._take(datagram, train.sender, train.port)
         return heard
+
+    def _take(self, datagram: memoryview, sender: bytes, sender_port: int) -> None:
+        try:
+            packet = decode(
+                datagram, sender, sender_port, self._link.address.port, self._session.chunks
+            )
+        except ProtocolError as error:
+            self._say(error.message)
+            return
+        host = ".".join(map(str, sender))
+        reply = self._session.take(packet, host)
+        if reply is not None:
+            self._link.send(encode(reply, self._source), host)
+            self._messages_out += 1
 
     def statistics(self, seconds: float) -> list[str]:
         """The lines that the C server prints in the end, as far as they apply."""

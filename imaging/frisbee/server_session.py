@@ -1,5 +1,6 @@
 """What the server knows and decides: packets and time in, replies and runs of blocks out. Pure."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class ServerSession:
         """How many blocks a chunk has: 1024, but for a short last one."""
         return min(BLOCKS_PER_CHUNK, self.blocks - chunk * BLOCKS_PER_CHUNK)
 
-    def take(self, packet: Packet, host: str, now: float) -> Packet | None:
+    def take(self, packet: Packet, host: str) -> Packet | None:
         """Take a packet of a client; gives the reply to it, if any."""
         match packet:
             case Join() | Join2():
@@ -85,7 +86,7 @@ class ServerSession:
                 self.counters.requests += 1
                 self._enqueue(chunk, packet.bitmap)
             case PartialRequest():
-                self._take_partial(packet, host, now)
+                self._take_partial(packet, host)
             case Leave(client_id, elapsed):
                 self._leave(client_id, host, elapsed)
             case Leave2(client_id, elapsed, statistics):
@@ -96,21 +97,21 @@ class ServerSession:
                 pass  # blocks and replies are for clients
         return None
 
-    def next_run(self, now: float, limit: int) -> Run | None:
-        """What may be sent now, at most ``limit`` blocks; it counts as sent."""
+    def next_runs(self, now: float, limit: int) -> list[Run]:
+        """What may be sent now: runs of one chunk, at most ``limit`` blocks; they count as sent."""
         if not self.queue:
-            return None
+            return []
         self._busy_at = now
-        allowed = self._pacer.allowance(now)
-        run = self.queue.take(min(allowed, limit)) if allowed >= 1 else None
-        if run is not None:
-            self._pacer.sent(run.count, now)
-            self.counters.blocks_sent += run.count
-        return run
+        runs = self.queue.take(min(self._pacer.allowance(now), limit))
+        sent = sum(run.count for run in runs)
+        if sent:
+            self._pacer.sent(sent, now)
+            self.counters.blocks_sent += sent
+        return runs
 
-    def delay(self, now: float) -> float | None:
-        """Seconds until something may be sent; None when there is nothing to send."""
-        return self._pacer.delay(now) if self.queue else None
+    def delay(self, now: float) -> float:
+        """Seconds until something may be sent; infinite when there is nothing to send."""
+        return self._pacer.delay(now) if self.queue else math.inf
 
     def ending(self, now: float) -> str | None:
         """Why the session is over now, in the C server's words; None when it is not."""
@@ -127,7 +128,7 @@ class ServerSession:
             return f"No requests for {idle_s} seconds!"
         return None
 
-    def _take_partial(self, packet: PartialRequest, host: str, now: float) -> None:
+    def _take_partial(self, packet: PartialRequest, host: str) -> None:
         if packet.bitmap == 0:
             self._say("WARNING: ClientPartialRequest with zero count")
             return
@@ -138,7 +139,7 @@ class ServerSession:
         self.counters.partial_blocks += blocks
         if packet.retries > 0:
             self.counters.re_requests += 1
-            self._pacer.lost(now)
+            self._pacer.lost(host, blocks, len(self._clients))
         self._enqueue(packet.chunk, packet.bitmap)
 
     def _enqueue(self, chunk: int, bitmap: int) -> None:

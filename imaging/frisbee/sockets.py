@@ -12,25 +12,31 @@ import ipaddress
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from imaging.frisbee.errors import FrisbeeError
-from imaging.frisbee.packets import BLOCK_PACKET_SIZE, PACKET_LIMIT, pack_address
+from imaging.frisbee.packets import BLOCK_PACKET_SIZE, pack_address
+from imaging.frisbee.trains import Train
 
-BUFFER_SIZE = 512 * 1024  # bytes asked of the kernel, as the C tools do
-FORCED_BUFFER_SIZE = 8 * 1024 * 1024  # bytes, where root may exceed the kernel's limit
+BUFFER_SIZE = 8 * 1024 * 1024  # bytes asked of the kernel; only root may exceed its limit
 MULTICAST_TTL = 5
 DATAGRAM_LIMIT = 65507  # bytes in one call, also when the kernel cuts it into packets
 BLOCKS_PER_CALL = DATAGRAM_LIMIT // BLOCK_PACKET_SIZE
+BYTES_PER_CALL = BLOCKS_PER_CALL * BLOCK_PACKET_SIZE
 RETRY_S = 0.001
-CALLS_PER_TURN = 64
+CALLS_PER_TURN = 16
+SENDERS_REMEMBERED = 4096
 
 # linux/udp.h, linux/in.h; not in the socket module
 UDP_SEGMENT, UDP_GRO = 103, 104
 IP_MULTICAST_ALL = 49
 IP_BLOCK_SOURCE = 38
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+
+_SINGLY = -1  # in place of the size of segments
+_ANCILLARY_SIZE = socket.CMSG_SPACE(4)
 
 BIND_STATUS, NETWORK_STATUS = 98, 255
 
@@ -53,11 +59,17 @@ class SessionAddress:
 class SessionSocket:
     """The sockets of one participant."""
 
-    def __init__(self, address: SessionAddress, *, hear_oneself: bool) -> None:
-        """Open and bind. Raises FrisbeeError with the C tools' words and status."""
+    def __init__(
+        self, address: SessionAddress, *, hear_oneself: bool, offload: bool = True
+    ) -> None:
+        """Open and bind.
+
+        With ``offload``, packets are cut and joined by the kernel where it can. Raises FrisbeeError
+        with the C tools' words and status.
+        """
         self.address = address
         self._target = (address.group, address.port)
-        self._segment = 0
+        self._segment = 0 if offload else _SINGLY
         self._own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._group: socket.socket | None = None
         try:
@@ -73,11 +85,10 @@ class SessionSocket:
             receiver.setblocking(False)
             _enlarge(receiver, socket.SO_RCVBUF, SO_RCVBUFFORCE)
             with contextlib.suppress(OSError):  # a kernel before 5.0 hands packets singly
-                receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+                receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, int(offload))
         _enlarge(self._own, socket.SO_SNDBUF, SO_SNDBUFFORCE)
-        self._buffer = bytearray(DATAGRAM_LIMIT + 1)
-        self._view = memoryview(self._buffer)
-        self._packed: dict[str, bytes] = {}
+        self._view = memoryview(bytearray(DATAGRAM_LIMIT + 1))
+        self._buffers = [self._view]
 
     def _bind(self, hear_oneself: bool) -> None:
         address = self.address
@@ -135,21 +146,18 @@ class SessionSocket:
             self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
             self._group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
 
-    def wait(self, seconds: float) -> None:
-        """Return when something has come, or after so many seconds."""
-        select.select(self._receivers, [], [], max(0.0, seconds))
+    def receive(self, wait_s: float) -> Iterator[Train]:
+        """What is there, or comes within ``wait_s`` seconds.
 
-    def receive(self) -> Iterator[tuple[memoryview, bytes, int]]:
-        """The datagrams that are there: content, sender's address (4 bytes) and port.
-
-        A content is valid until the next one is asked for. Comes to an end also while more and
-        more arrives, so that the caller can look at its clock.
+        The content of a train is valid until the next one is asked for. Comes to an end also while
+        more and more arrives, so that the caller can look at its clock.
         """
-        for receiver in self._receivers:
+        ready, _, _ = select.select(self._receivers, [], [], max(0.0, wait_s))
+        for receiver in ready:
             for _ in range(CALLS_PER_TURN):
                 try:
                     size, ancillary, _, sender = receiver.recvmsg_into(
-                        [self._buffer], socket.CMSG_SPACE(4)
+                        self._buffers, _ANCILLARY_SIZE
                     )
                 except BlockingIOError:
                     break
@@ -158,50 +166,46 @@ class SessionSocket:
                     if error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
                         continue
                     raise _network_error("PacketReceive(recvfrom)", error) from error
-                address = self._pack(sender[0])
                 segment = _segment_size(ancillary) or size
-                for start in range(0, size, segment or 1):
-                    stop = min(start + segment, size)
-                    yield self._view[start:stop][:PACKET_LIMIT], address, sender[1]
-
-    def _pack(self, host: str) -> bytes:
-        packed = self._packed.get(host)
-        if packed is None:
-            packed = self._packed[host] = pack_address(host)
-        return packed
+                yield Train(self._view[:size], segment, _packed_address(sender[0]), sender[1])
 
     def send(self, datagram: bytes, to: str | None = None) -> None:
         """Send one packet to the group, or to one host. Raises FrisbeeError, status 255."""
-        self._send(datagram, (to, self.address.port) if to else self._target)
+        self._send([datagram], (to, self.address.port) if to else self._target)
 
-    def send_blocks(self, packets: memoryview) -> None:
-        """Send block packets that lie one behind the other: at most BLOCKS_PER_CALL of them.
+    def send_blocks(self, runs: Sequence[memoryview]) -> None:
+        """Send runs of block packets.
 
-        The kernel cuts them where it can (UDP_SEGMENT); where it cannot, which is found out by
-        trying once, they go out singly.
+        The kernel gathers and cuts them where it can (UDP_SEGMENT); where it cannot, which is
+        found out by trying once, they go out singly.
         """
-        if self._segment >= 0 and len(packets) > BLOCK_PACKET_SIZE:
-            try:
-                if self._segment == 0:
-                    self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
-                    self._segment = BLOCK_PACKET_SIZE
-                self._send(packets, self._target)
-            except (_OffloadRefusedError, OSError):
-                self._stop_offload()
-            else:
-                return
-        for start in range(0, len(packets), BLOCK_PACKET_SIZE):
-            self._send(packets[start : start + BLOCK_PACKET_SIZE], self._target)
+        for call in _calls(runs):
+            if self._segment == _SINGLY or not self._send_cut(call):
+                for packets in call:
+                    for start in range(0, len(packets), BLOCK_PACKET_SIZE):
+                        self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
+
+    def _send_cut(self, call: Sequence[memoryview]) -> bool:
+        """Have the kernel cut packets; False when it does not, now and for ever."""
+        try:
+            if not self._segment:
+                self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
+                self._segment = BLOCK_PACKET_SIZE
+            self._send(call, self._target)
+        except (_OffloadRefusedError, OSError):
+            self._stop_offload()
+            return False
+        return True
 
     def _stop_offload(self) -> None:
-        self._segment = -1
+        self._segment = _SINGLY
         with contextlib.suppress(OSError):
             self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
 
-    def _send(self, data: bytes | memoryview, target: tuple[str, int]) -> None:
+    def _send(self, data: Sequence[bytes | memoryview], target: tuple[str, int]) -> None:
         while True:
             try:
-                self._own.sendto(data, target)
+                self._own.sendmsg(data, (), 0, target)
             except BlockingIOError:
                 select.select([], [self._own], [], RETRY_S)
             except OSError as error:
@@ -225,12 +229,32 @@ class _OffloadRefusedError(Exception):
     """The kernel or the interface does not cut packets."""
 
 
+def _calls(runs: Sequence[memoryview]) -> Iterator[list[memoryview]]:
+    """Gather and split runs of packets, so that each list fits in one call."""
+    call: list[memoryview] = []
+    room = BYTES_PER_CALL
+    for run in runs:
+        rest = run
+        while rest:
+            part, rest = rest[:room], rest[room:]
+            call.append(part)
+            room -= len(part)
+            if not room:
+                yield call
+                call, room = [], BYTES_PER_CALL
+    if call:
+        yield call
+
+
 def _network_error(where: str, error: OSError) -> FrisbeeError:
     return FrisbeeError(f"{where} : {error.strerror}", exit_status=NETWORK_STATUS)
 
 
+_packed_address = lru_cache(SENDERS_REMEMBERED)(pack_address)
+
+
 def _segment_size(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The size of the packets that the kernel has joined; 0 when there is only one."""
+    """The size of the packets that the kernel has joined; 0 when it does not say."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_UDP and kind == UDP_GRO:
             (size,) = struct.unpack_from("@i", data)
@@ -241,6 +265,6 @@ def _segment_size(ancillary: list[tuple[int, int, bytes]]) -> int:
 def _enlarge(target: socket.socket, option: int, forced: int) -> None:
     """Ask for a large buffer: as root beyond the kernel's limit, else up to it."""
     try:
-        target.setsockopt(socket.SOL_SOCKET, forced, FORCED_BUFFER_SIZE)
+        target.setsockopt(socket.SOL_SOCKET, forced, BUFFER_SIZE)
     except PermissionError:
         target.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)

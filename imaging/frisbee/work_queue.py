@@ -64,19 +64,24 @@ class WorkQueue:
         self._waiting[chunk] = before | bitmap
         return True
 
-    def take(self, limit: int) -> Run | None:
-        """The next run, of at most ``limit`` blocks; None when there is nothing to do."""
+    def take(self, limit: int) -> list[Run]:
+        """The next runs, all of one chunk and of at most ``limit`` blocks together.
+
+        Empty when there is nothing to do.
+        """
+        runs: list[Run] = []
         if not self._rest:
-            if not self._waiting:
-                self._current = None
-                return None
+            if not self._waiting or limit < 1:
+                return runs
             self._current, self._rest = self._waiting.popitem(last=False)
             self._whole, self._next_block = self._rest, 0
         assert self._current is not None
-        first = (self._rest & -self._rest).bit_length() - 1
-        after = ~(self._rest >> first)
-        length = (after & -after).bit_length() - 1
-        count = min(length, limit)
-        self._rest &= ~(((1 << count) - 1) << first)
-        self._next_block = first + count
-        return Run(self._current, first, count)
+        while self._rest and limit > 0:
+            first = (self._rest & -self._rest).bit_length() - 1
+            after = ~(self._rest >> first)
+            count = min((after & -after).bit_length() - 1, limit)
+            self._rest &= ~(((1 << count) - 1) << first)
+            self._next_block = first + count
+            limit -= count
+            runs.append(Run(self._current, first, count))
+        return runs

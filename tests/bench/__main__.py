@@ -16,7 +16,7 @@ from tests.bench.ratios import TOLERANCE, Ratios, compare, dump, load, verdict
 from tests.bench.tables import render, section, with_section
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs/benchmarks.md"
+DOCS = ROOT / "docs"
 RATIOS = Path(__file__).with_name("ratios.json")
 LEAST_RUNS = 5  # for the page
 MEMORY = Path("/dev/shm")
@@ -38,7 +38,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=512, help="of the disk, in MiB (512)")
     parser.add_argument("--directory", type=Path, help=f"for large files ({MEMORY}, else /tmp)")
     todo = parser.add_mutually_exclusive_group()
-    todo.add_argument("--write", action="store_true", help="refresh docs/benchmarks.md")
+    todo.add_argument("--write", action="store_true", help="refresh the pages in docs")
     todo.add_argument(
         "--check",
         action="store_true",
@@ -90,7 +90,8 @@ def _measure(options: argparse.Namespace, machine: str) -> tuple[dict[str, dict[
         print("\n".join(render(table) for table in result.tables), flush=True)
         if options.write:
             text = section(name, part.title, machine, result.tables)
-            PAGE.write_text(with_section(PAGE.read_text(), name, text))
+            page = DOCS / part.page
+            page.write_text(with_section(page.read_text(), name, text))
             RATIOS.write_text(dump({**_committed(), name: result.ratios}))
     return ratios, complete
 

@@ -7,14 +7,14 @@ tests/simulated_network.py does the same packet by packet, for few clients and w
 """
 
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from imaging.frisbee.download import Pace
-from imaging.frisbee.pacing import WIRE_BITS_PER_BLOCK
+from imaging.frisbee.download import Download, Pace
 from imaging.frisbee.packets import (
     BLOCK_SIZE,
     BLOCKS_PER_CHUNK,
@@ -26,9 +26,10 @@ from imaging.frisbee.packets import (
 from imaging.frisbee.server_session import ServerOptions, ServerSession
 from imaging.frisbee.work_queue import Run
 from tests.bench.loss import Losses
-from tests.bench.run_download import RunDownload
 
 BLOCKS_PER_CALL = 62
+CALLS_PER_TURN = 8
+TURN_S = 50e-6  # no loop of a process goes round faster
 BUFFERS = 64  # chunks
 
 
@@ -198,29 +199,26 @@ class SimulatedServer:
         self._wake_at = float("inf")
         taken = 0
         while self._waiting:
-            self.session.take(*self._waiting.popleft(), now)
+            self.session.take(*self._waiting.popleft())
             taken += 1
         self.requests += taken
         self.busy_s += taken * site.request_s
         runs: list[Run] = []
-        while (run := self.session.next_run(now, BLOCKS_PER_CALL)) is not None:
-            runs.append(run)
+        calls = 0
+        while calls < CALLS_PER_TURN and (more := self.session.next_runs(now, BLOCKS_PER_CALL)):
+            runs += more
+            calls += 1
         if runs:
             self._group.multicast_blocks(runs)
-        delay = self.session.delay(now)
-        if delay is not None or taken or runs:
-            # what comes meanwhile waits, as the server is busy
-            busy = taken * site.request_s + len(runs) * site.call_s
-            self._busy_until(now + max(busy, delay or 0.0, _worth_waiting(site.bandwidth)))
+        # what comes meanwhile waits, as the server is busy
+        busy = taken * site.request_s + calls * site.call_s
+        delay = max(busy, self.session.delay(now), TURN_S)
+        if delay < math.inf:
+            self._busy_until(now + delay)
 
     def _busy_until(self, when: float) -> None:
         self._wake_at = when
         self._group.clock.at(when, self._wake)
-
-
-def _worth_waiting(bandwidth: float) -> float:
-    """Seconds in which a whole call's blocks become due, as far as the pacer's bucket holds."""
-    return min(0.0015, 0.9 * BLOCKS_PER_CALL * WIRE_BITS_PER_BLOCK / bandwidth)
 
 
 class SimulatedClient:
@@ -251,13 +249,13 @@ class SimulatedClient:
         self.losses = Losses(
             0.0 if site.shared else site.loss, random.Random(f"{site.seed}/{number}")
         )
-        self.download: RunDownload
+        self.download: Download
         group.clock.at(start_at, self._join)
 
     def _join(self) -> None:
         group, now = self._group, self._group.clock.now
-        group.server.session.take(Join(self._number + 1), self.host, now)
-        self.download = RunDownload(
+        group.server.session.take(Join(self._number + 1), self.host)
+        self.download = Download(
             group.site.chunks * BLOCKS_PER_CHUNK,
             now,
             buffers=BUFFERS,
@@ -302,7 +300,7 @@ class SimulatedClient:
         group = self._group
         group.finished.append(group.clock.now - self._started)
         group.members.remove(self)
-        group.server.session.take(Leave(self._number + 1, 0), self.host, group.clock.now)
+        group.server.session.take(Leave(self._number + 1, 0), self.host)
 
     def _wake(self) -> None:
         now = self._group.clock.now
@@ -312,7 +310,7 @@ class SimulatedClient:
         self._awake = False
         while self._disk and self._disk[0] <= now:
             self._disk.popleft()
-            self.download.release()
+            self.download.release(now)
         for request in self.download.requests(now):
             self._group.multicast_request(request, self)
         self._wake_by(now + max(0.0001, min(self.download.delay(now), 0.02)))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from imaging.frisbee.client import ChunkSink, Client, ClientOptions, RawSink
+from imaging.frisbee.client import Client, ImageSize
 from imaging.frisbee.commands import (
     address_option,
     number_option,
@@ -17,13 +17,13 @@ from imaging.frisbee.commands import (
     run_command,
     say,
 )
-from imaging.frisbee.disk import DiskWriter, open_output
+from imaging.frisbee.disk import open_output
 from imaging.frisbee.download import Pace
-from imaging.frisbee.errors import FrisbeeError, ImageError, UsageError
-from imaging.frisbee.image import ImageWalk
-from imaging.frisbee.marks import Covered, ProgressMarks
-from imaging.frisbee.ndz import expand, parse_header
+from imaging.frisbee.errors import FrisbeeError, UsageError
+from imaging.frisbee.marks import ProgressMarks
 from imaging.frisbee.packets import pack_address
+from imaging.frisbee.reception import ClientOptions
+from imaging.frisbee.sinks import ExpandingSink, OutputDisk, RawSink
 from imaging.frisbee.sockets import SessionAddress, SessionSocket
 from imaging.frisbee.statistics import client_lines
 
@@ -50,6 +50,7 @@ usage: imaging-frisbee -i ADDRESS -m GROUP -p PORT [options] OUTPUT
  -n, -f are accepted for compatibility, and have no effect
 """
 CHUNK_BUFFER_BYTES = 1048716  # what the C tool counts for a chunk
+WORKERS_LIMIT = 4  # threads; they expand faster than any disk writes
 LONG_OPTIONS = ["help", "join-timeout=", "stall-timeout=", "disk"]
 
 
@@ -63,71 +64,7 @@ class Arguments:
     as_disk: bool
     zero_fill: bool
     quiet: bool
-
-
-class ExpandingSink:
-    """Expands chunks onto the disk, shows their marks, and checks that they are one image."""
-
-    def __init__(
-        self, arguments: Arguments, fd: int, fixed_size: int | None, chunks: int, started: float
-    ) -> None:
-        """``started`` is a monotonic time."""
-        self._writer = DiskWriter(
-            fd,
-            zero_fill=arguments.zero_fill,
-            name=arguments.output,
-            fixed_size=fixed_size,
-            progress=self._show,
-            warn=lambda text: say(f"{text}\n"),
-        )
-        self._marks = None if arguments.quiet else ProgressMarks(chunks)
-        self._started = started
-        self._walk = ImageWalk("the image", any_order=True)
-
-    def _show(self, kind: Covered, count: int) -> None:
-        """Bytes of disk are done."""
-        if self._marks is not None:
-            self._print(self._marks.cover(kind, count, self._elapsed()))
-
-    def take(self, chunk: int, data: bytearray) -> None:
-        """Expand one chunk. Raises FrisbeeError."""
-        header = parse_header(data)
-        if header.index != chunk:
-            raise ImageError(f"chunk {chunk} says that it is chunk {header.index}")
-        self._walk.feed(header)
-        self._writer.write_expanded(header, expand(data, header))
-        if self._marks is not None:
-            self._print(self._marks.chunk_done(self._elapsed()))
-
-    def finish(self) -> None:
-        """All chunks have come. Raises FrisbeeError."""
-        self._walk.finish()
-        self._writer.finish()
-        if self._marks is not None:
-            say(self._marks.end_line())
-
-    @property
-    def effective_bytes(self) -> int:
-        """Bytes of disk covered."""
-        return self._writer.effective_bytes
-
-    @property
-    def actual_bytes(self) -> int:
-        """Bytes really written."""
-        return self._writer.actual_bytes
-
-    @property
-    def writes(self) -> int:
-        """How many writes it took."""
-        return self._writer.writes
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._started
-
-    @staticmethod
-    def _print(text: str) -> None:
-        if text:
-            say(text)
+    write_bytes: int
 
 
 def _seconds(option: str, text: str) -> float:
@@ -140,12 +77,16 @@ def _seconds(option: str, text: str) -> float:
     return value
 
 
+def _memory(option: str, options: dict[str, str]) -> int:
+    """The memory that -C or -W allows, or half of what -M does, in bytes."""
+    if "-M" in options:
+        return number_option("-M", options["-M"], 2, 1 << 20) // 2 << 20
+    return number_option(option, options.get(option, "64"), 1, 1 << 20) << 20
+
+
 def _buffers(options: dict[str, str]) -> int:
     """How many chunks fit in the memory that is allowed; at least two."""
-    megabytes = number_option("-C", options.get("-C", "64"), 1, 1 << 20)
-    if "-M" in options:
-        megabytes = number_option("-M", options["-M"], 2, 1 << 20) // 2
-    return max(2, megabytes * 1048576 // CHUNK_BUFFER_BYTES)
+    return max(2, _memory("-C", options) // CHUNK_BUFFER_BYTES)
 
 
 def _parse(arguments: Sequence[str]) -> Arguments | None:
@@ -176,6 +117,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
             start_delay_s=number_option("-r", options.get("-r", "0"), 0, 10**6),
             ascending="-O" in options,
             buffers=_buffers(options),
+            workers=min(len(os.sched_getaffinity(0)), WORKERS_LIMIT),
             keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
             join_timeout_s=_seconds("--join-timeout", options.get("--join-timeout", "60")),
             stall_timeout_s=_seconds("--stall-timeout", options.get("--stall-timeout", "60")),
@@ -189,6 +131,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
         as_disk="--disk" in options,
         zero_fill="-z" in options,
         quiet="-q" in options,
+        write_bytes=_memory("-W", options),
     )
 
 
@@ -214,17 +157,12 @@ def _receive(arguments: Arguments, link: SessionSocket) -> int:
     _die_politely(client)
     try:
         size = client.join()
-        chunks = -(-size.blocks // 1024)
         waited = int(time.monotonic() - client.started)
         say(
             f"Joined the team after {waited} sec. ID is {client.client_id}. "
-            f"File is {chunks} chunks ({size.size} bytes)\n"
+            f"File is {size.chunks} chunks ({size.size} bytes)\n"
         )
-        sink: ChunkSink
-        if arguments.options.raw:
-            sink = RawSink(fd, size.size)
-        else:
-            sink = ExpandingSink(arguments, fd, fixed_size, chunks, client.started)
+        sink = _sink(arguments, fd, fixed_size, size, client.started)
         statistics = client.transfer(size, sink)
         client.leave(statistics)
     finally:
@@ -237,6 +175,20 @@ def _receive(arguments: Arguments, link: SessionSocket) -> int:
         f"{statistics.decompressor_blocked} {statistics.writer_idles} {sink.writes}\n"
     )
     return 0
+
+
+def _sink(
+    arguments: Arguments, fd: int, fixed_size: int | None, size: ImageSize, started: float
+) -> RawSink | ExpandingSink:
+    if arguments.options.raw:
+        return RawSink(fd, size.size)
+    return ExpandingSink(
+        OutputDisk(fd, arguments.output, fixed_size, arguments.zero_fill),
+        None if arguments.quiet else ProgressMarks(size.chunks),
+        say,
+        started,
+        ahead_bytes=arguments.write_bytes // arguments.options.workers,
+    )
 
 
 def _die_politely(client: Client) -> None:

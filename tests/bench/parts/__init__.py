@@ -40,10 +40,17 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part. ``run`` may raise BenchError, when nothing could be measured at all."""
+    """One part. ``run`` may raise BenchError, when nothing could be measured at all.
+
+    Attributes:
+        title: of its section.
+        run: measures.
+        page: the file in docs/ that the section is in.
+    """
 
     title: str
     run: Callable[[Wish], PartResult]
+    page: str = "benchmarks.md"
 
 
 def names() -> list[str]:

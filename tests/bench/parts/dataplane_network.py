@@ -46,23 +46,15 @@ def run(wish: Wish) -> PartResult:
     for wire, cables in WIRES.items():
         for count in COUNTS if not wire else LOSSY_COUNTS:
             for who, (server, client) in _pairs(theirs).items():
-                name = f"{who}, {count} client{'s' * (count > 1)}{wire}"
+                name = f"{who}: {_counted(count)}{wire}"
                 clients[name] = count
                 pace = UNLIMITED if server is OURS else C_PACE
                 session = Session(server, client, freight.image, freight.digest, count, pace)
                 cases.append(_case(name, session, cables, wish.directory))
     turns = take_turns(cases, wish.runs, wish.say)
-    notes = [
-        freight.content,
-        WHAT_IS_TIMED,
-        WIRES_TOLD,
-        *theirs_or_note(theirs),
-    ]
-    tables = [
-        transfer_table(
-            "One server and its clients, a host each", turns, clients, freight.size, notes
-        )
-    ]
+    notes = [freight.content, WHAT_IS_TIMED, WIRES_TOLD, *theirs_or_note(theirs)]
+    title = "One server and its clients, a host each"
+    tables = [transfer_table(title, turns, clients, freight.size, notes)]
     if theirs is not None:
         tables.append(_against(turns))
     return PartResult(tables, _ratios(turns))
@@ -80,6 +72,10 @@ def _pairs(theirs: Tools | None) -> dict[str, tuple[Tools, Tools]]:
     }
 
 
+def _counted(count: int) -> str:
+    return f"{count} client{'s' * (count > 1)}"
+
+
 def _case(name: str, session: Session, cables: Cables, directory: Path) -> Case[SessionSample]:
     def measure() -> SessionSample:
         with hosts(session.clients, cables) as network:
@@ -93,7 +89,7 @@ def _ratios(turns: Turns[SessionSample]) -> dict[str, float]:
     samples = turns.samples
     found = {}
     for count in LOSSY_COUNTS:
-        base = f"ours, {count} client{'s' * (count > 1)}"
+        base = f"ours: {_counted(count)}"
         for plain, lossy in (
             (", one by one", ", one by one, 1 % lost"),
             ("", ", whole bursts, 1 % lost"),
@@ -108,12 +104,8 @@ def _against(turns: Turns[SessionSample]) -> Table:
     """Each pair of tools against C with C, of the same round."""
     rows = []
     for name, samples in turns.samples.items():
-        who, _, rest = (
-            name.partition(", ")
-            if not name.startswith(("our s", "C s"))
-            else name.partition("ents, ")
-        )
-        base = turns.samples.get(f"C, {rest}")
+        who, _, what = name.partition(": ")
+        base = turns.samples.get(f"C: {what}")
         if base is None or who == "C":
             continue
         row = [name, f"{pair_ratio(walls(base), walls(samples)):.2f}x"]
