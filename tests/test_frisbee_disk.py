@@ -325,3 +325,24 @@ def test_any_order_gives_the_same_disk(
         assert os.pread(fd, len(expected) + 1, 0) == bytes(expected)
     finally:
         os.close(fd)
+
+
+def write_calls() -> int:
+    """How many calls this process has made to write."""
+    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counters["syscw"])
+
+
+def test_what_touches_is_written_in_one_call(tmp_path: Path) -> None:
+    """Data and the zeros between them, up to four megabytes."""
+    regions = [(3 * number, 2) for number in range(300)]
+    content = random.Random(4).randbytes(512 * 2 * len(regions))
+    chunk = make_chunk(content, regions)
+    expected = b"".join(
+        content[1024 * number : 1024 * (number + 1)].ljust(3 * 512, b"\0") for number in range(300)
+    )
+    before = write_calls()
+    writer = write_to(tmp_path / "disk", [chunk], zero_fill=True)
+    assert write_calls() - before <= 3
+    assert (writer.writes, writer.seeks) == (300, 0)
+    assert (tmp_path / "disk").read_bytes() == expected[:-512]

@@ -17,6 +17,10 @@ from imaging.frisbee.ndz import SECTOR_SIZE, Buffer, ChunkHeader, Piece, expand,
 
 _ZEROS = memoryview(bytes(1 << 20))
 
+CALL_BYTES = 1 << 22
+CALL_PARTS = 512
+"""What touches on the disk is written in one call, up to this; the kernel takes 1024 parts."""
+
 NOT_SEEKABLE = "WARNING: output file is not seekable, must zero-fill free space"
 OLD_FORMAT = "WARNING: old image file format, may not zero all unused blocks"
 
@@ -116,6 +120,8 @@ class DiskWriter:
         self._seekable = is_seekable(fd)
         self._next_offset = 0
         self._highest = 0
+        self._waiting: list[memoryview] = []  # to be written, up to _next_offset
+        self._waiting_bytes = 0
         self._warned_of_old_format = False
         self.zero_fill = zero_fill or not self._seekable
         self.effective_bytes = 0
@@ -154,6 +160,7 @@ class DiskWriter:
             position = offset + len(data)
         # not from `position`: a short last sector is not filled up
         self._fill(header.regions[-1].end * SECTOR_SIZE, header.end * SECTOR_SIZE)
+        self._write_waiting()
         return WrittenChunk(header, self.effective_bytes - effective, self.actual_bytes - actual)
 
     def finish(self) -> None:
@@ -164,6 +171,7 @@ class DiskWriter:
         """
         if self.zero_fill and self._seekable:
             self._fill(self._highest, self._disk_size())
+            self._write_waiting()
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -207,32 +215,46 @@ class DiskWriter:
             if offset >= self._fixed_size:
                 raise self._failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             fitting = data[: self._fixed_size - offset]
+        if (
+            offset != self._next_offset
+            or self._waiting_bytes >= CALL_BYTES
+            or len(self._waiting) == CALL_PARTS
+        ):
+            self._write_waiting()
         self.seeks += offset != self._next_offset
         self.writes += kind is Covered.DATA
-        self._write_all(offset, fitting)
+        self._waiting.append(fitting)
+        self._waiting_bytes += len(fitting)
+        self._next_offset = offset + len(fitting)
         if len(fitting) < len(data):
+            self._write_waiting()
             raise self._short_write()
-        self._next_offset = offset + len(data)
         self._highest = max(self._highest, self._next_offset)
         self.effective_bytes += len(data)
         self.actual_bytes += len(data)
         self._progress(kind, len(data))
 
-    def _write_all(self, offset: int, data: memoryview) -> None:
-        done = 0
-        while done < len(data):
+    def _write_waiting(self) -> None:
+        parts, offset = self._waiting, self._next_offset - self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+        started = False
+        while parts:
             try:
-                if self._seekable:
-                    done += os.pwrite(self._fd, data[done:], offset + done)
-                else:
-                    done += os.write(self._fd, data[done:])
+                count = (
+                    os.pwritev(self._fd, parts, offset)
+                    if self._seekable
+                    else os.writev(self._fd, parts)
+                )
             except BrokenPipeError:
                 raise
             except OSError as error:
                 # the C tools do not try the rest of a write that crosses the end of the disk
-                if done and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                if started and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     raise self._short_write() from error
                 raise self._failure(error) from error
+            started = True
+            offset += count
+            parts = _without(parts, count)
 
     def _failure(self, error: OSError) -> DiskError:
         return DiskError(f"write error: {error.strerror}", hint=self._name)
@@ -247,6 +269,15 @@ class DiskWriter:
         if stat.S_ISBLK(os.fstat(self._fd).st_mode):
             return os.lseek(self._fd, 0, os.SEEK_END)
         return 0
+
+
+def _without(parts: list[memoryview], count: int) -> list[memoryview]:
+    """What is left of parts when so many bytes of them are written."""
+    for number, part in enumerate(parts):
+        if count < len(part):
+            return [part[count:], *parts[number + 1 :]]
+        count -= len(part)
+    return []
 
 
 def is_seekable(fd: int) -> bool:
