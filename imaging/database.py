@@ -47,6 +47,6 @@ def _version(connection: sqlite3.Connection, application_id: int, migrations: Mi
         return 0
     if owner != application_id:
         raise ValueError("it is a database of something else")
-    if version > len(migrations):
+    if not 0 < version <= len(migrations):
         raise ValueError(f"it is of version {version}, and only {len(migrations)} is understood")
     return int(version)
