@@ -172,6 +172,7 @@ class _NodeSave:
                     console, inspection = await self._visit.begin(consoles)
                     return await self._save_disk(console, inspection)
             except (NodeError, InfrastructureError):
+                await self._authorization.refresh()
                 await self._send_back()
                 raise
         except (NodeError, InfrastructureError):
