@@ -226,7 +226,6 @@ class _NodeLoad:
             locks = self._plan.settings.locks
             try:
                 async with own_node(self._story, COMMAND, locks, self._guard):
-                    await self._authorization.confirm(self._story)  # the node may have been busy
                     await self._steps()
             except NodeError as error:
                 if left and error.reason not in HOPELESS:
@@ -274,6 +273,7 @@ class _NodeLoad:
                 self._guard,
                 self._polling,
                 self._stagger,
+                self._authorization,
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
