@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,11 @@ from conftest import running_testbed
 from imaging.leases.backend import Actor
 from imaging.leases.lease import moment_text
 from imaging.leases.local import LocalLeases
+from imaging.operations.authorization import FRESH_S
+from imaging.site.locks import LockDirectory
 from imaging.site.user import login_name
 from tests.commands import Commands, sha256, wait_for
-from tests.report_samples import validated
+from tests.report_samples import validated, validated_lines
 from tests.site_directory import SiteDirectory
 from tests.terminals import terminal
 
@@ -316,7 +319,13 @@ def test_a_refusal_has_a_report_for_scripts(leased: Commands, tmp_path: Path) ->
     reasons = [(node["reason"], node["step"], node["durations"]) for node in told["nodes"]]
     assert reasons == [("no-lease", None, {})] * 2
     assert failed.read_text() == "fit01\nfit02\n"
-    assert json.loads(events.read_text().splitlines()[-1])["exit_code"] == 1
+    lines = validated_lines(events.read_text())
+    assert [line["event"] for line in lines] == [
+        "run-started",
+        "node-finished",
+        "node-finished",
+        "run-finished",
+    ]
     power = leased.run("imaging-off", "--json", "1")
     assert [row["reason"] for row in json.loads(power.stdout)] == ["no-lease"]
     run = leased.run("imaging-history", "--run", told["run_id"])
@@ -486,6 +495,32 @@ def test_no_disk_is_written_when_the_lease_has_gone_meanwhile(
     assert leased.state("fit01") == "ramdisk"
     assert sha256(leased.disk("fit01")) == before
     leased.order("fit01", "reset")
+
+
+@pytest.mark.e2e
+def test_a_node_that_was_busy_until_the_lease_had_gone_is_not_touched(
+    leased: Commands, tmp_path: Path
+) -> None:
+    before, events = leased.card_requests(), tmp_path / "events"
+    lock = LockDirectory(leased.directory / "locks").take("fit01", "a test")
+
+    def free_later() -> None:
+        wait_for(lambda: SOMEBODY in str(holders_of(leased.directory)))
+        time.sleep(FRESH_S + 0.5)
+        lock.close()
+
+    freeing = threading.Thread(target=free_later)
+    freeing.start()
+    words = ("--wait-lock", "30")
+    node = start_and_lose_the_lease(leased, events, '"step":"lock"', *words)
+    freeing.join()
+    assert node["step"] == "lock"
+    assert leased.card_requests() == before
+
+
+def holders_of(directory: Path) -> list[str]:
+    leases = LocalLeases(directory / "leases.sqlite")
+    return [lease.holder for lease in trio.run(leases.between, 0, time.time() + HOUR)]
 
 
 @pytest.mark.e2e

@@ -199,6 +199,16 @@ async def test_a_lease_that_was_cancelled_or_extended_meanwhile(
     assert (await refusal(authorization)).reason is Reason.NO_LEASE
 
 
+async def test_what_was_known_can_be_asked_for_anew(settings: LeasesSettings, clock: Clock) -> None:
+    await book(settings, -1, 1)
+    authorization = await looked(settings, clock)
+    await LocalLeases(settings.file).extend(Actor("alice"), "1", NOW + 2 * HOUR)
+    clock.now = NOW + HOUR
+    assert authorization.has_lapsed("fit01")
+    await authorization.refresh()
+    assert not authorization.has_lapsed("fit01")
+
+
 async def test_only_the_nodes_of_the_lease(settings: LeasesSettings, clock: Clock) -> None:
     await book(settings, -1, 1, "alice", "fit01")
     authorization = await looked(settings, clock)

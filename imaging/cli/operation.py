@@ -24,6 +24,7 @@ from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
+from imaging.leases.lease import LATEST_S
 from imaging.operations.descriptors import allow_descriptors
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
@@ -232,7 +233,7 @@ class Operation:
             return None
         left = self.timeout - command_age()
         usual = await self.records.usual_length(plan.image_facts)
-        until = time.time() + (left if usual is None else min(usual, left))
+        until = min(time.time() + (left if usual is None else min(usual, left)), LATEST_S - 1)
         try:
             return await self.authorization.require(plan.node_names, until)
         except InfrastructureError as error:

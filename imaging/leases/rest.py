@@ -6,7 +6,9 @@ asks for is repeated when that cannot do any harm.
 
 import http.cookiejar
 import ipaddress
+import os
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -148,9 +150,9 @@ class Service:
                 try:
                     reply = await self._request(method, url, document, headers)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                    cause, arrived = str(error) or type(error).__name__, False
+                    cause, arrived = _why(error), False
                 except httpx.RequestError as error:
-                    cause = str(error) or type(error).__name__
+                    cause = _why(error)
                 else:
                     if reply.status < SERVER_ERROR or not repeatable:
                         return reply
@@ -201,6 +203,22 @@ class Service:
 def _total(response: httpx.Response) -> int | None:
     text = response.headers.get("x-total-count", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _why(error: BaseException) -> str:
+    """What is at the bottom of an error, which says more than what is around it."""
+    deepest: BaseException = error
+    while (below := _below(deepest)) is not None:
+        deepest = below
+    if isinstance(deepest, OSError) and not isinstance(deepest, socket.gaierror | ssl.SSLError):
+        return os.strerror(deepest.errno).lower() if deepest.errno else str(deepest)
+    return str(deepest) or type(error).__name__
+
+
+def _below(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[0]
+    return error.__cause__ or error.__context__
 
 
 def _is_loopback(host: str) -> bool:

@@ -77,7 +77,9 @@ class Authorization:
                 raise InfrastructureError(decision.message, reason=Reason.NO_LEASE, hint=HINT)
             case Answer.ENDS_EARLY if self._strict:
                 raise InfrastructureError(
-                    decision.message, reason=Reason.LEASE_TOO_SHORT, hint="see --strict-lease"
+                    decision.message,
+                    reason=Reason.LEASE_TOO_SHORT,
+                    hint="imaging-leases extend makes it last longer",
                 )
             case Answer.UNKNOWN if isinstance(self._problem, ConfigurationError):
                 raise self._problem
@@ -115,9 +117,7 @@ class Authorization:
         """
         if not self.needed:
             return
-        async with self._asking:
-            if not 0 <= self._clock() - self._asked_at <= FRESH_S:  # clocks are set back, too
-                await self._ask()
+        await self.refresh()
         decision = self._decide([story.node], self._clock())
         if decision.answer is Answer.NO_LEASE:
             raise NodeError(
@@ -138,6 +138,14 @@ class Authorization:
                 f"{story.node}: left as it is: {decision.message}",
                 reason=Reason.LEASES_UNREACHABLE,
             )
+
+    async def refresh(self) -> None:
+        """Ask once more, unless that was just now; what comes of it is told by the others."""
+        if not self.needed:
+            return
+        async with self._asking:
+            if not 0 <= self._clock() - self._asked_at <= FRESH_S:  # clocks are set back, too
+                await self._ask()
 
     def has_lapsed(self, node: str) -> bool:
         """Whether the user's lease is over, by what is known: this asks nobody."""

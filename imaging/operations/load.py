@@ -226,27 +226,28 @@ class _NodeLoad:
             locks = self._plan.settings.locks
             try:
                 async with own_node(self._story, COMMAND, locks, self._guard):
-                    await self._authorization.confirm(self._story)  # the node may have been busy
                     await self._steps()
             except NodeError as error:
                 if left and error.reason not in HOPELESS:
                     self._story.retry(error)
                     continue
-                await self._care_for_disk()
+                await self._care_for_disk(in_haste=False)
                 self._story.finish(error)
             except trio.Cancelled:
-                await self._care_for_disk()
+                await self._care_for_disk(in_haste=True)
                 raise
             else:
                 self._story.finish()
             return
 
-    async def _care_for_disk(self) -> None:
+    async def _care_for_disk(self, *, in_haste: bool) -> None:
         """Switch a node off that must not be booted, when the policy says so."""
         # by this attempt or by an earlier one: nothing but a whole transfer mends it
         half_written = self._transfer is not None and self._transfer.is_half_done
         if not half_written or self._plan.policy.on_failure is not OnFailure.OFF:
             return
+        if not in_haste:
+            await self._authorization.refresh()
         if self._authorization.has_lapsed(self._node.name):
             self._story.notice("its disk is half-written, and the lease is over: it was left on")
             return
@@ -272,6 +273,7 @@ class _NodeLoad:
                 self._guard,
                 self._polling,
                 self._stagger,
+                self._authorization,
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:

@@ -16,6 +16,7 @@ from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
+from imaging.operations.authorization import Authorization
 from imaging.operations.boot import RamdiskSearch, power_up
 from imaging.operations.polling import Polling
 from imaging.operations.stagger import Stagger
@@ -39,6 +40,7 @@ class RamdiskVisit:
     guard: Guard
     polling: Polling
     stagger: Stagger
+    authorization: Authorization
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -51,6 +53,9 @@ class RamdiskVisit:
             ordered: float | None = None
             if self.card is not None:
                 await self.stagger.turn()
+            # it may have been a while until the node was free, and its turn
+            await self.authorization.confirm(self.story)
+            if self.card is not None:
                 with self.story.step(Step.NEXTBOOT):
                     mac = self.node.control.mac
                     place, target = str(self.nextboot.place(mac)), self.nextboot.ramdisk

@@ -145,6 +145,7 @@ class _NodeSave:
             guard,
             Polling(plan.settings.boot.polls_per_s),
             Stagger(plan.settings.power.stagger_s),
+            self._authorization,
         )
 
     async def run(self) -> None:
@@ -152,7 +153,6 @@ class _NodeSave:
         try:
             locks = self._plan.settings.locks
             async with own_node(self._story, COMMAND, locks, self._guard):
-                await self._authorization.confirm(self._story)  # the node may have been busy
                 summary = await self._fetch()
                 if self._plan.reset:
                     with self._story.step(Step.RESTART):
@@ -172,6 +172,7 @@ class _NodeSave:
                     console, inspection = await self._visit.begin(consoles)
                     return await self._save_disk(console, inspection)
             except (NodeError, InfrastructureError):
+                await self._authorization.refresh()
                 await self._send_back()
                 raise
         except (NodeError, InfrastructureError):
