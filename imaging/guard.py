@@ -13,6 +13,7 @@ This file is run by itself, without the package: the guard is there within some 
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -55,10 +56,13 @@ class Guard:
     def file(self, path: str, companion: str) -> Iterator[None]:
         """Remove a file whose writers lock it, if nobody does, should the block not end.
 
-        It need not be there yet. ``companion`` is a file that goes with it, if there is one then.
+        It need not be there yet, and may come late when a thread was left behind: it is watched
+        until the end of the command when the block is left by an exception. ``companion`` is a
+        file that goes with it, if there is one then.
         """
-        with self._watched("file", path, companion):
-            yield
+        self._tell("watch", "file", path, companion)
+        yield
+        self._tell("forget", "file", path, companion)
 
     @contextmanager
     def terminal(
@@ -196,7 +200,9 @@ def undo(descriptor: int, kind: object, *what: object) -> None:
     """Clean up one thing, if it is still the one that was meant. Raises OSError."""
     match kind, *what:
         case "link", str(place), str(target):
-            if os.readlink(place) == target:
+            directory = os.path.dirname(place)
+            told, found = (os.path.join(directory, end) for end in (target, os.readlink(place)))
+            if os.path.normpath(found) == os.path.normpath(told):
                 os.unlink(place)
         case "file", str(path), str(companion):
             _remove_unlocked(path, companion)
@@ -232,12 +238,16 @@ def _give_back(terminal: int, changed: "list[Any]", before: "list[Any]", goodbye
     """Give a terminal back; a shell that has it again already knows best what it should be."""
     import termios  # few commands take a terminal over
 
-    # opened anew: one that takes nothing holds up nobody, and the flags of ours are the shell's too
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
     with suppress(termios.error):
         if _as_numbers(termios.tcgetattr(terminal)) == changed:
             termios.tcsetattr(terminal, termios.TCSANOW, before)
-    os.write(os.open(f"/proc/self/fd/{terminal}", flags), goodbye)
+    # a byte at a time, and only when it takes one: it holds up nobody
+    takes = select.poll()
+    takes.register(terminal, select.POLLOUT)
+    for place in range(len(goodbye)):
+        if not takes.poll(0):
+            return
+        os.write(terminal, goodbye[place : place + 1])
 
 
 def main() -> None:

@@ -129,6 +129,34 @@ with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
     wait_for(lambda: not file.exists(), limit_s=1)
 
 
+def test_our_link_is_known_however_it_is_spelled(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("./pxefrisbee")
+    code = """
+import os, signal, sys
+from imaging.guard import open_guard
+with open_guard() as guard, guard.link(sys.argv[1], "pxefrisbee"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(link)], check=False)
+    wait_for(lambda: not link.is_symlink(), limit_s=1)
+
+
+def test_a_file_that_a_thread_makes_late_is_removed(tmp_path: Path) -> None:
+    """The block was left by an exception: the thread in it may not have been through."""
+    file = tmp_path / "file"
+    code = """
+import sys, threading, time
+from imaging.guard import open_guard
+with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
+    threading.Thread(target=lambda: (time.sleep(0.05), open(sys.argv[1], "w"))).start()
+    time.sleep(0.1)
+    raise KeyboardInterrupt
+"""
+    subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, check=False)
+    wait_for(lambda: not file.exists(), limit_s=1)
+
+
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:
     (guard,) = set(children_of(watched.process.pid)) - {watched.child}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from imaging.errors import InfrastructureError, Reason
-from imaging.images.partial import is_growing, open_partial, partial_path
+from imaging.images.partial import PartialInMaking, is_growing, open_partial, partial_path
 from imaging.images.sidecar import Sidecar, read_sidecar, sidecar_path
 
 SIDECAR = Sidecar(
@@ -253,3 +253,31 @@ def descriptors_of(path: Path) -> list[int]:
             if str(path) in os.readlink(f"/proc/self/fd/{number}"):
                 found.append(number)
     return found
+
+
+async def test_a_file_that_comes_late_for_nobody_is_removed(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk hangs when the file is made, and goes on when the save has given up."""
+    goes_on = threading.Event()
+    really_open = os.open
+
+    def slow_open(path: str | Path, *arguments: int) -> int:
+        if str(path).endswith(".partial"):
+            assert goes_on.wait(10)
+        return really_open(path, *arguments)
+
+    monkeypatch.setattr(os, "open", slow_open)
+    making, ended = PartialInMaking(image), threading.Event()
+
+    def make() -> None:
+        making.make()
+        ended.set()
+
+    with trio.move_on_after(0.05) as scope:
+        await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+    assert scope.cancelled_caught
+    making.abandon()
+    goes_on.set()
+    assert ended.wait(10)
+    assert not partial_path(image).exists()

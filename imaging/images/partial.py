@@ -230,6 +230,29 @@ def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
         raise store_failed(f"cannot write {path}", error) from error
 
 
+class PartialInMaking:
+    """A partial file that a thread makes, which may be given up while the disk hangs."""
+
+    def __init__(self, image: Path) -> None:
+        """Nothing happens yet."""
+        self._image = image
+        self._is_abandoned = False
+        self._deciding = threading.Lock()
+
+    def make(self) -> PartialImage:
+        """As :func:`make_partial`; what is made for nobody any more is removed."""
+        made = make_partial(self._image)
+        with self._deciding:
+            if self._is_abandoned:
+                made.close()
+        return made
+
+    def abandon(self) -> None:
+        """Nobody waits for the file any more."""
+        with self._deciding:
+            self._is_abandoned = True
+
+
 def remove_left(path: Path) -> None:
     """Remove a partial file that a dead process has left, and what it staged.
 

@@ -5,6 +5,7 @@ be up because the card ignored the reset. The ramdisk's uptime must be less than
 reset; until it is, the connection is dropped and tried again.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,25 +21,43 @@ from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
+SWITCH_ON_BUDGET_S = 0.3  # also when the time is up: --timeout ends within a second of it
 SHELL_RETRY_S = 1.0  # what was typed too early for a shell is typed again
 
 
-async def power_up(card: PowerCard) -> float:
+async def power_up(card: PowerCard, on_order: Callable[[], None] = lambda: None) -> float:
     """Make the node boot: reset when it is on, on when it is off.
 
-    Returns the time of the order (trio's clock), taken before it was sent. Raises NodeError.
+    ``on_order`` is called when the card's state is known, before it is told anything. Returns the
+    time of the order (trio's clock), taken before it was sent. Raises NodeError.
     """
     state = await card.status()
+    on_order()
     ordered = trio.current_time()
     await (card.reset() if state is PowerState.ON else card.turn_on())
     return ordered
 
 
-async def power_cycle(card: PowerCard) -> float:
-    """The harder way, for a card whose reset does nothing: off, then on."""
-    await card.turn_off()
-    ordered = trio.current_time()
-    await card.turn_on()
+async def power_cycle(card: PowerCard, story: NodeStory) -> float:
+    """The harder way, for a card whose reset does nothing: off, then on.
+
+    Whatever ends it in between, the node is not left off for that. Returns the time of the order
+    to switch on. Raises NodeError.
+    """
+    try:
+        await card.turn_off()
+        ordered = trio.current_time()
+        await card.turn_on()
+    except BaseException:
+        with trio.move_on_after(SWITCH_ON_BUDGET_S, shield=True):
+            try:
+                await card.turn_on()
+                story.notice("it was switched on again")
+            except NodeError as error:
+                story.notice(f"it may have been left off: {error}")
+            raise
+        story.notice("it may have been left off: its card was too slow to switch it on again")
+        raise
     return ordered
 
 
@@ -101,7 +120,7 @@ class RamdiskSearch:
                         break
                     escalated = True
                     self._story.notice("the reset was ignored: switching off and on again")
-                    self._booted_after = started = await power_cycle(self._card)
+                    self._booted_after = started = await power_cycle(self._card, self._story)
                     self._sighting = Sighting()
                 await self._polling.pause(self._settings.boot.poll_s)
         raise self._failure(started, escalated)

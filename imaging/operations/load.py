@@ -24,7 +24,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
-from imaging.operations.locking import own_node, sweep_links
+from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.stagger import Stagger
@@ -146,6 +146,7 @@ async def load(plan: LoadPlan, emit: Emit) -> None:
         emit(Said(time.time(), None, "server", "<", f"{line}\n".encode()))
 
     with open_guard() as guard:
+        tell_of_guard(guard, emit)
         if plan.reset:
             sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
         await _load_all(plan, emit, FrisbeeServer(plan.server, told, guard), guard)

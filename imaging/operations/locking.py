@@ -21,6 +21,13 @@ POLL_S = 0.2
 GLANCE_S = 0.3  # who only looks whether a lock is free holds it for a moment
 
 
+def tell_of_guard(guard: Guard, emit: Emit) -> None:
+    """Say so when nobody would clean up after this command, were it killed."""
+    if not guard.is_there:
+        what = "no guard process could be started: after kill -9 links and processes would stay"
+        emit(Noticed(time.time(), None, what))
+
+
 @asynccontextmanager
 async def own_node(
     story: NodeStory, command: str, settings: LocksSettings, guard: Guard

@@ -62,8 +62,7 @@ class RamdiskVisit:
                     links.enter_context(self.guard.link(place, target))
                     links.enter_context(self.nextboot.link(mac, self.node.name))
                 with self.story.step(Step.POWER):
-                    self.was_reset = True
-                    ordered = await power_up(self.card)
+                    ordered = await power_up(self.card, self._note_order)
             with self.story.step(Step.BOOT) as detail:
                 started = trio.current_time() if ordered is None else ordered
                 search = RamdiskSearch(
@@ -79,6 +78,9 @@ class RamdiskVisit:
                 found = await search.reach(consoles, patience)
                 detail.text = f"ramdisk up after {trio.current_time() - started:.1f} s"
         return found
+
+    def _note_order(self) -> None:
+        self.was_reset = True
 
     def disk_size(self, inspection: Inspection) -> int:
         """The size of the node's disk in bytes. Raises NodeError ``no-disk``."""

@@ -8,7 +8,8 @@ Only then does it get its name.
 
 import shlex
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.guard import Guard, open_guard
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, make_partial, partial_path, settle
+from imaging.images.partial import PartialImage, PartialInMaking, partial_path, settle
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
@@ -30,7 +31,8 @@ from imaging.node.power import PowerCard
 from imaging.node.power.cmc import open_card
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.authorization import UNRESTRICTED, Authorization
-from imaging.operations.locking import own_node, sweep_links
+from imaging.operations.boot import power_up
+from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.stagger import Stagger
@@ -39,7 +41,7 @@ from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 
 COMMAND = "imaging-save"
-SEND_BACK_BUDGET_S = 0.5  # also when the time is up: --timeout ends within a second of it
+SEND_BACK_BUDGET_S = 0.4  # also when the time is up: --timeout ends within a second of it
 BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
 
 
@@ -108,7 +110,13 @@ async def save(plan: SavePlan, emit: Emit) -> None:
     """
     path = partial_path(plan.image)
     with open_guard() as guard, guard.file(str(path), str(sidecar_path(path))):
-        partial = await trio.to_thread.run_sync(make_partial, plan.image, abandon_on_cancel=True)
+        tell_of_guard(guard, emit)
+        making = PartialInMaking(plan.image)
+        try:
+            partial = await trio.to_thread.run_sync(making.make, abandon_on_cancel=True)
+        except trio.Cancelled:
+            making.abandon()
+            raise
         try:
             if plan.reset:
                 sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
@@ -156,8 +164,7 @@ class _NodeSave:
                 summary = await self._fetch()
                 if self._plan.reset:
                     with self._story.step(Step.RESTART):
-                        await self._authorization.confirm(self._story)
-                        await self._card.reset()
+                        await self._restart()
         except NodeError as error:
             self._story.finish(error)
         else:
@@ -166,7 +173,7 @@ class _NodeSave:
 
     async def _fetch(self) -> ImageSummary:
         """Get the image, and give it its name; whatever goes wrong, the node gets back."""
-        try:
+        async with self._back_in_haste():
             try:
                 async with AsyncExitStack() as consoles:
                     console, inspection = await self._visit.begin(consoles)
@@ -175,12 +182,25 @@ class _NodeSave:
                 await self._authorization.refresh()
                 await self._send_back()
                 raise
+
+    async def _restart(self) -> None:
+        """Reset the node, after all has gone well; a signal does not leave it in the ramdisk."""
+        async with self._back_in_haste():
+            await self._authorization.confirm(self._story)
+            await self._card.reset()
+
+    @asynccontextmanager
+    async def _back_in_haste(self) -> AsyncIterator[None]:
+        """Send the node back when the block is cancelled, also when it was doing just that."""
+        try:
+            yield
         except (NodeError, InfrastructureError):
             raise
         except BaseException:
-            # in haste, also when a cancellation has cut the unhurried way short
             with trio.move_on_after(SEND_BACK_BUDGET_S, shield=True):
                 await self._send_back()
+                raise
+            self._story.notice("it was left in the ramdisk: its card was too slow to send it back")
             raise
 
     async def _save_disk(self, console: Console, inspection: Inspection) -> ImageSummary:
@@ -207,7 +227,7 @@ class _NodeSave:
             self._story.notice("it was left in the ramdisk: the lease is over")
             return
         try:
-            await self._card.reset()
+            await power_up(self._card)
             self._story.notice("it was reset, to boot from its disk again")
         except NodeError as error:
             self._story.notice(f"it was left in the ramdisk: {error}")

@@ -19,6 +19,8 @@ from imaging.testbed.layout import Layout
 
 log = logging.getLogger(__name__)
 
+KILL_BUDGET_S = 1.0
+
 
 @dataclass(slots=True)
 class SharedClient:
@@ -112,6 +114,8 @@ class SharedClients:
             return await process.wait()
         finally:
             process.kill()  # it has nothing to lose
+            with trio.move_on_after(KILL_BUDGET_S, shield=True):
+                await process.wait()
             with trio.CancelScope() as closing:
                 closing.cancel()
                 await process.stdout.aclose()

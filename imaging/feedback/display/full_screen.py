@@ -4,7 +4,7 @@ import os
 import signal
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -144,14 +144,13 @@ class FullScreen:
         """Take the terminal over. A line that is too long must not wrap, hence rmam."""
         self.is_entered = True
         terminal = self._terminal
-        set_attributes(self._keyboard, keyboard_mode(self._attributes))
-        with suppress(termios.error):  # it has been hung up
-            changed = termios.tcgetattr(self._keyboard)
-            goodbye = self._goodbye.encode("ascii", "replace")
-            output = self._output.descriptor
-            self._watched.enter_context(
-                self._guard.terminal(output, changed, self._attributes, goodbye)
-            )
+        changed = keyboard_mode(self._attributes)
+        goodbye = self._goodbye.encode("ascii", "replace")
+        output = self._output.descriptor
+        self._watched.enter_context(
+            self._guard.terminal(output, changed, self._attributes, goodbye)
+        )
+        set_attributes(self._keyboard, changed)
         self._output.write(
             f"{terminal.enter_fullscreen}{terminal.hide_cursor}{terminal.rmam}{terminal.clear}"
         )

@@ -2,8 +2,8 @@
 
 ``NODE.log`` has everything sent to a node and received from it, ``server.log`` the frisbee
 server's own log, and ``run.log`` the events. They may hold secrets: nobody else may read them. A
-thread of their own writes them, so that a file system that hangs does not hold up the run; each
-piece is appended as it comes, so that a crash loses next to nothing, and no file stays open.
+thread of their own writes them, so that a file system that hangs does not hold up the run. What
+comes is appended a moment later, so that a crash loses next to nothing, and no file stays open.
 """
 
 import logging
