@@ -89,4 +89,49 @@ def test_a_short_soak(tmp_path: Path) -> None:
         soak.run(0)
         for _ in range(5):
             soak.run()
-        soak.check_growth()
+        assert soak.check_growth()
+
+
+@pytest.mark.e2e
+def test_a_fault_that_would_do_nothing_is_refused(simulated: Commands) -> None:
+    for fault in ("client=garbage", "telnet=drop-after:20", "imagezip=slow", "disk=error"):
+        done = simulated.run("imaging-testbed", "fault", "fit01", fault)
+        assert done.returncode == 2
+        assert f"simulated nodes know no {fault.partition(':')[0]}" in done.stderr
+    assert simulated.run("imaging-testbed", "fault", "--list").stdout == ""
+
+
+@pytest.mark.e2e
+def test_a_client_that_is_none_ends_nobody_else(simulated: Commands) -> None:
+    for client in ("frisbee -S", "frisbee x", "sh -c 'frisbee'"):
+        with simulated.setting("client = frisbee", f"client = {client}"):
+            done = simulated.run("imaging-load", "-q", "-i", "sample", "4")
+        assert done.returncode == 1
+        assert "(frisbee-failed)" in done.stderr
+    assert simulated.run("imaging-status", "4").stdout == "fit04: on\n"
+
+
+@pytest.mark.e2e
+def test_a_killed_load_leaves_no_client(simulated: Commands) -> None:
+    with simulated.setting("bandwidth_mibps = 400", "bandwidth_mibps = 1"):
+        with simulated.start("imaging-load", "-q", "-i", "sample", "1-2") as process:
+            wait_for(lambda: [*simulated.directory.glob(".shared-*")] != [])
+            process.kill()
+    wait_for(lambda: [*simulated.directory.glob(".shared-*")] == [], limit_s=2)
+    wait_for(lambda: processes_of("imaging-frisbee", simulated.directory) == [], limit_s=1)
+
+
+@pytest.mark.e2e
+def test_with_processes_each_node_has_a_disk_of_its_own_again(tmp_path: Path) -> None:
+    with simulated_testbed(tmp_path / "bed", 2) as testbed:
+        assert testbed.run("imaging-load", "-q", "-i", "sample", "-a").returncode == 0
+        expected = sha256(testbed.disk("fit01"))
+        assert testbed.disk("fit01").stat().st_ino == testbed.disk("fit02").stat().st_ino
+    up = ["up", str(testbed.directory), "-n2", "--background"]
+    assert testbed.run("imaging-testbed", *up).returncode == 0
+    try:
+        disks = [testbed.disk("fit01"), testbed.disk("fit02")]
+        assert [disk.stat().st_nlink for disk in disks] == [1, 1]
+        assert [*map(sha256, disks)] == [expected, expected]
+    finally:
+        testbed.run("imaging-testbed", "down", testbed.directory)

@@ -12,6 +12,7 @@ from imaging.site.selection import select
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import (
     KINDS,
+    NOT_SIMULATED,
     SERVERS,
     SITE,
     SITE_KINDS,
@@ -91,6 +92,8 @@ def command(
             file.change(lambda faults: {k: v for k, v in faults.items() if k not in nodes})
         else:
             chosen = dict(_parse_setting(word) for word in settings)
+            if layout.simulated_file.exists():
+                _refuse_not_simulated(chosen)
             file.change(lambda faults: _with_all(faults, nodes, chosen))
         return 0
 
@@ -100,6 +103,17 @@ def command(
 def _parse_setting(word: str) -> tuple[str, tuple[Fault, ...]]:
     kind, _, what = word.partition("=")
     return kind, parse_what(kind, what)
+
+
+def _refuse_not_simulated(chosen: dict[str, tuple[Fault, ...]]) -> None:
+    """Raise ConfigurationError for what would do nothing: better than to be waited for."""
+    for kind, what in chosen.items():
+        for fault in what:
+            if fault.word in NOT_SIMULATED.get(kind, ()):
+                raise ConfigurationError(
+                    f"simulated nodes know no {kind}={fault.word}",
+                    hint="imaging-testbed up without --simulate has nodes that do",
+                )
 
 
 def _with_all(faults: Faults, nodes: list[str], chosen: dict[str, tuple[Fault, ...]]) -> Faults:

@@ -127,6 +127,14 @@ KINDS: Mapping[str, Mapping[str, tuple[str, Argument | None]]] = {
 }
 """What can go wrong, by kind and word: what it means, and its argument."""
 
+NOT_SIMULATED: Mapping[str, frozenset[str]] = {
+    "telnet": frozenset({"drop-after"}),
+    "disk": frozenset({"error"}),
+    "client": frozenset({"old-dialect", "garbage", "garbage-fail"}),
+    "imagezip": frozenset(KINDS["imagezip"]),
+}
+"""What simulated nodes cannot do, by kind: their ramdisks have no processes."""
+
 SITE_KINDS = ("leases",)
 SITE = "testbed"
 """These kinds are not of a node, but of the whole testbed, whose name stands for a node's."""

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,11 @@ class Layout:
         return self.directory / "faults.json"
 
     @property
+    def simulated_file(self) -> Path:
+        """There while the ramdisks of the running testbed have no processes."""
+        return self.directory / ".simulated"
+
+    @property
     def fault_servers(self) -> Path:
         """The directory of the frisbee servers that fail."""
         return self.directory / "faults"
@@ -300,7 +306,20 @@ def _make_node(layout: Layout, name: str, disk_size: int) -> None:
     if not disk.exists():
         with disk.open("wb") as stream:
             stream.truncate(disk_size)
+    elif disk.stat().st_nlink > 1:
+        _part(disk)
     write_commands(commands, name)
+
+
+def _part(disk: Path) -> None:
+    """Give a node a disk of its own: simulated ones share a file. Raises ConfigurationError."""
+    own = disk.with_name(f".{disk.name}.own")
+    copy = ["cp", "--sparse=always", "--reflink=auto", "--", str(disk), str(own)]
+    done = subprocess.run(copy, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        own.unlink(missing_ok=True)
+        raise ConfigurationError(f"{disk} cannot be copied: {done.stderr.strip()}")
+    own.replace(disk)
 
 
 def node_environment(layout: Layout, node: Node) -> dict[str, str]:

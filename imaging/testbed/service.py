@@ -119,7 +119,9 @@ async def run_testbed(
             faults = FaultFile(layout.faults_file)
             ssh = SshHost(layout.ssh, faults)
             simulation: Simulation | None = None
+            layout.simulated_file.unlink(missing_ok=True)
             if options.machines.simulated:
+                layout.simulated_file.touch()
                 clients = SharedClients(nursery, layout, options.disk_size)
                 simulation = Simulation(layout, faults, clients)
             machines: dict[str, Machine] = {}

@@ -4,6 +4,7 @@ It takes the lines that the product types (``imaging.node.markers``), and knows 
 that a load needs; all else is not found. There is no process but one frisbee client for all nodes.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Awaitable, Callable
@@ -14,13 +15,16 @@ import trio
 
 from imaging.frisbee.dialect import ClientDialect, Progress
 from imaging.testbed.fault_file import FaultFile
+from imaging.testbed.faults import Fault
+from imaging.testbed.faulty import CONNECTION_DROPPED, POWER_CUT
 from imaging.testbed.layout import Layout
 from imaging.testbed.misbehaviour import READ_SIZE
-from imaging.testbed.node_commands import DISK_DEVICE
 from imaging.testbed.shared_client import SharedClient, SharedClients
 from imaging.testbed.telnet import TelnetServer
 
 LINE_LIMIT = 65536  # bytes
+LINES_HELD = 16
+CLIENT_WORDS = 7
 NOT_FOUND, KILLED = 127, 137
 
 _MARKED = re.compile(
@@ -86,7 +90,10 @@ class SimulatedShell:
         if "/proc/uptime" in script:
             await self._send(self._inspection().encode())
             return 0
-        words = shlex.split(script)
+        try:
+            words = shlex.split(script)
+        except ValueError:
+            words = []
         if words and words[0] == "frisbee":
             return await self._frisbee(words[1:])
         await self._send(b"sh: not found\r\n")
@@ -96,7 +103,7 @@ class SimulatedShell:
         now = float(Path("/proc/uptime").read_text().split()[0])
         up = now - float((self._home / "powered").read_text())
         lines = [f"uptime {up:.2f} {up:.2f}"]
-        fault = self._simulation.faults.take(self._node, "disk", "missing", "small")
+        fault = self._take("disk", "missing", "small")
         disk = self._simulation.layout.disk(self._node)
         if fault is not None and fault.word == "small":
             lines.append(f"bytes {fault.argument or 0:.0f}")
@@ -105,28 +112,48 @@ class SimulatedShell:
         return "\r\n".join(lines) + "\r\n"
 
     async def _frisbee(self, words: list[str]) -> int:
-        options = dict(zip(words[:-1:2], words[1:-1:2], strict=True))
-        if set(options) != {*_CHANNEL, _ADDRESS} or words[-1] != DISK_DEVICE:
+        options = dict(zip(words[:-1:2], words[1:-1:2], strict=False))
+        if len(words) != CLIENT_WORDS or {*options} != {*_CHANNEL, _ADDRESS}:
             await self._send(b"frisbee: a simulated node knows -i, -m and -p only\r\n")
             return 1
-        fault = self._simulation.faults.take(
-            self._node, "client", "missing", "fail", "stall", "killed"
-        )
+        fault = self._take("client", "missing", "fail", "stall", "killed")
         if fault is not None and fault.word == "missing":
             await self._send(b"sh: frisbee: not found\r\n")
             return NOT_FOUND
+        accident = POWER_CUT if self._take("power", "cut") else None
+        if accident is None and self._take("telnet", "drop"):
+            accident = CONNECTION_DROPPED
         channel = [word for option in _CHANNEL for word in (option, options[option])]
+        is_halved = fault is not None or accident is not None
         with self._simulation.clients.joined(self._address, channel) as client:
-            if await self._listen(client, until_midway=fault is not None):
+            if await self._listen(client, until_midway=is_halved):
                 if client.status == 0:
                     client.give_disk(self._simulation.layout.disk(self._node))
                 return client.status or 0
+        if accident is not None:
+            self._tell(accident)
+            await trio.sleep_forever()
+        return await self._fail(fault)
+
+    async def _fail(self, fault: Fault | None) -> int:
+        """What a client does midway that has a fault."""
         if fault is not None and fault.word == "fail":
             await self._send(b"PacketReceive(recvfrom) : Network is down\r\n")
             return int(fault.argument or 1)
         if fault is not None and fault.word == "stall":
             await trio.sleep_forever()
         return KILLED
+
+    def _take(self, kind: str, *words: str) -> Fault | None:
+        return self._simulation.faults.take(self._node, kind, *words)
+
+    def _tell(self, accident: str) -> None:
+        """Have the testbed do to this node what no command of it could."""
+        pipe = os.open(self._simulation.layout.accidents, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(pipe, f"{self._node} {accident}\n".encode())
+        finally:
+            os.close(pipe)
 
     async def _listen(self, client: SharedClient, *, until_midway: bool) -> bool:
         """Show what the client says; False when it is midway, and that is all."""
@@ -144,18 +171,34 @@ class SimulatedShell:
 
 
 async def converse(stream: trio.SocketStream, telnet: TelnetServer, shell: SimulatedShell) -> None:
-    """Speak telnet with a client until it goes; one command at a time."""
+    """Speak telnet with a client until it goes, whatever runs then; one command at a time."""
+    lines, typed = trio.open_memory_channel[str](LINES_HELD)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_run_all, shell, typed)
+        with lines:
+            await _read(stream, telnet, lines)
+        nursery.cancel_scope.cancel()
+
+
+async def _run_all(shell: SimulatedShell, lines: trio.MemoryReceiveChannel[str]) -> None:
+    async for line in lines:
+        await shell.run(line)
+
+
+async def _read(
+    stream: trio.SocketStream, telnet: TelnetServer, lines: trio.MemorySendChannel[str]
+) -> None:
+    """Pass on what is typed, line by line, until the client goes."""
     await stream.send_all(telnet.greeting())
     text = b""
-    while True:
-        if telnet.ready and b"\n" in text.replace(b"\r", b"\n"):
-            line, _, text = text.replace(b"\r", b"\n").partition(b"\n")
-            await shell.run(line.decode("utf-8", "replace"))
-            continue
-        data = await stream.receive_some(READ_SIZE)
-        if not data or len(text) > LINE_LIMIT:
-            return
+    while data := await stream.receive_some(READ_SIZE):
         received = telnet.receive(bytes(data))
-        text += received.text
         if received.replies:
             await stream.send_all(received.replies)
+        text += received.text.replace(b"\r", b"\n")
+        if telnet.ready:
+            *whole, text = text.split(b"\n")
+            for line in whole:
+                await lines.send(line.decode("utf-8", "replace"))
+        if len(text) > LINE_LIMIT:
+            return

@@ -267,11 +267,11 @@ class Bed:
         locks = LockDirectory(directory / "locks")
 
         def found() -> list[str]:
-            names = [f"fit{number:02}" for number in range(1, NODES + 1)]
+            taken = [file.stem for file in locks.directory.iterdir() if locks.holder(file.stem)]
             return [
                 *self.commands.links(),
                 *map(str, processes_of("imaging-frisbeed", directory)),
-                *(name for name in names if locks.holder(name)),
+                *taken,  # of nodes, and of ports
                 *(e.name for e in (directory / "images").iterdir() if e.name.startswith(".")),
             ]
 
@@ -382,7 +382,7 @@ def test_a_run_with_faults_leaves_nothing_and_ends_in_time(bed: Bed, name: str) 
     assert run.elapsed < batch.limit_s + SLACK_S
 
 
-@pytest.mark.parametrize("name", ["load-cards", "load-boot", "load-transfer"])
+@pytest.mark.parametrize("name", [name for name, batch in BATCHES.items() if not batch.each])
 def test_healthy_nodes_are_done(bed: Bed, name: str) -> None:
     """That they are not delayed either is shown in test_delay."""
     run = bed.batch(name)
