@@ -171,6 +171,10 @@ def _attempt_failed(error: Exception) -> RemoteError:
         text = error.reason
     elif isinstance(error, OSError):
         text = error.strerror or str(error)
+    elif isinstance(error, TypeError):
+        # asyncssh unpacks the peer's address, which a connection that was reset has no more
+        text = "connection reset by peer"
+        log.info("ssh: %r", error)
     else:
         log.info("ssh: %r", error)
         text = f"what answers speaks no proper ssh: {error}"

@@ -1,8 +1,8 @@
 """A frisbee tool on a disk that breaks: the tool is real, its system calls are not.
 
 No unprivileged file fails with EIO when it is half written. So the tool of ours runs in this
-process, with an ``os.pwrite`` and an ``os.pread`` that fail once half is done: of the image, as
-the client itself tells by its marks, or of what the disk has, when it is read.
+process, with ``os.pwrite``, ``os.pwritev`` and ``os.pread`` that fail once half is done: of the
+image, as the client itself tells by its marks, or of what the disk has, when it is read.
 """
 
 import errno
@@ -17,7 +17,7 @@ from imaging.frisbee.dialect import ClientDialect, Progress
 
 BLOCK = 512  # bytes; st_blocks counts in these
 
-_write, _pwrite, _pread = os.write, os.pwrite, os.pread
+_write, _pwrite, _pwritev, _pread = os.write, os.pwrite, os.pwritev, os.pread
 
 
 def io_error() -> OSError:
@@ -47,6 +47,12 @@ class HalfWritten:
             raise io_error()
         return _pwrite(fd, data, offset)
 
+    def pwritev(self, fd: int, parts: Any, offset: int, flags: int = 0, /) -> int:
+        """As os.pwritev, until it breaks."""
+        if self._broken:
+            raise io_error()
+        return _pwritev(fd, parts, offset, flags)
+
 
 class HalfRead:
     """Breaks when so much was read as is half of what the disk has."""
@@ -73,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
         run = imagezip.main
     else:
         half = HalfWritten()
-        os.write, os.pwrite = half.write, half.pwrite
+        os.write, os.pwrite, os.pwritev = half.write, half.pwrite, half.pwritev
         run = frisbee.main
     run(words)
 
