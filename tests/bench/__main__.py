@@ -35,7 +35,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"parts whose names begin so, of {', '.join(names())}",
     )
     parser.add_argument("--runs", type=int, default=5, help="of each case, after a warm-up (5)")
-    parser.add_argument("--size", type=int, default=512, help="of the disk, in MiB (512)")
+    parser.add_argument("--size", type=int, default=256, help="of the disk, in MiB (256)")
     parser.add_argument("--directory", type=Path, help=f"for large files ({MEMORY}, else /tmp)")
     todo = parser.add_mutually_exclusive_group()
     todo.add_argument("--write", action="store_true", help="refresh the pages in docs")
