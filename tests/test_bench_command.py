@@ -70,7 +70,7 @@ def test_the_page_is_written_and_a_slower_version_found_out(
     assert bench.main(["--only", "dataplane-pacing", "--write"]) == 0
     text = page.read_text()
     assert "| ours | 1 |" in text
-    assert "Measured on " in text
+    assert "Run on " in text
     (page.parent / "now").write_text("1.6")
     assert bench.main(["--only", "dataplane-pacing", "--check"]) == 0
     (page.parent / "now").write_text("1.4")

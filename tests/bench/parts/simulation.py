@@ -223,7 +223,7 @@ def _ratios(outcomes: dict[Site, Outcome]) -> dict[str, float]:
                 least_sent(site.clients, site.loss) / outcome.sent
             )
         lossless = outcomes[_lossless(site)]
-        if lossless.done == site.clients:
+        if site.loss and lossless.done == site.clients:
             found[f"{name}: speed of the lossless one's"] = lossless.at / outcome.at
     return found
 
