@@ -37,6 +37,7 @@ def test_parts_are_chosen_by_the_beginnings_of_their_names() -> None:
     [
         (["--only", "nothing"], "there is no part 'nothing'; there are dataplane-images"),
         (["--write", "--runs", "4"], "medians of at least 5 runs"),
+        (["--check", "--size", "64"], "for a disk of 256 MiB only"),
         (["--runs", "0"], "--runs is at least 1"),
         (["--write", "--check"], "not allowed with argument"),
     ],
