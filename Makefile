@@ -13,7 +13,7 @@ help:
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
-	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n SIZE=MiB)"
+	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
 	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
 	@echo "make clean   remove what the others made"
 
@@ -48,7 +48,7 @@ schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 	$(BIN)/python -m imaging.monitor.schema docs
 
-BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(SIZE),--size $(SIZE))
+BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
 bench: $(STAMP)
 	$(BENCH) --write

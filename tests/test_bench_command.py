@@ -37,6 +37,7 @@ def test_parts_are_chosen_by_the_beginnings_of_their_names() -> None:
     [
         (["--only", "nothing"], "there is no part 'nothing'; there are dataplane-images"),
         (["--write", "--runs", "4"], "medians of at least 5 runs"),
+        (["--check", "--size", "64"], "for a disk of 256 MiB only"),
         (["--runs", "0"], "--runs is at least 1"),
         (["--write", "--check"], "not allowed with argument"),
     ],
@@ -70,7 +71,7 @@ def test_the_page_is_written_and_a_slower_version_found_out(
     assert bench.main(["--only", "dataplane-pacing", "--write"]) == 0
     text = page.read_text()
     assert "| ours | 1 |" in text
-    assert "Measured on " in text
+    assert "Run on " in text
     (page.parent / "now").write_text("1.6")
     assert bench.main(["--only", "dataplane-pacing", "--check"]) == 0
     (page.parent / "now").write_text("1.4")

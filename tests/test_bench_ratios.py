@@ -32,8 +32,8 @@ def test_parts_that_were_not_run_do_not_count_and_new_ratios_are_told() -> None:
 
 
 def test_a_file_of_ratios_is_read_as_it_was_written() -> None:
-    text = dump({"b": {"y": 1.23456}, "a": {"x": 2.0}})
-    assert load(text) == {"a": {"x": 2.0}, "b": {"y": 1.23}}
+    text = dump({"b": {"y": 1.23456}, "a": {"x": 0.00123456}})
+    assert load(text) == {"a": {"x": 0.00123}, "b": {"y": 1.23}}
     assert text.index('"a"') < text.index('"b"')
     with pytest.raises(ValueError, match="no JSON object"):
         load("[]")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 RATIOS = Path(__file__).with_name("ratios.json")
 LEAST_RUNS = 5  # for the page
+SIZE_MIB = 256  # of the disk; the starts of processes weigh more on a smaller one
 MEMORY = Path("/dev/shm")
 
 
@@ -35,7 +36,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"parts whose names begin so, of {', '.join(names())}",
     )
     parser.add_argument("--runs", type=int, default=5, help="of each case, after a warm-up (5)")
-    parser.add_argument("--size", type=int, default=512, help="of the disk, in MiB (512)")
+    parser.add_argument(
+        "--size", type=int, default=SIZE_MIB, help=f"of the disk, in MiB ({SIZE_MIB})"
+    )
     parser.add_argument("--directory", type=Path, help=f"for large files ({MEMORY}, else /tmp)")
     todo = parser.add_mutually_exclusive_group()
     todo.add_argument("--write", action="store_true", help="refresh the pages in docs")
@@ -49,6 +52,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--runs is at least 1, --size at least 8")
     if options.write and options.runs < LEAST_RUNS:
         parser.error(f"the page shows medians of at least {LEAST_RUNS} runs")
+    if (options.write or options.check) and options.size != SIZE_MIB:
+        parser.error(f"ratios are kept, and compared, for a disk of {SIZE_MIB} MiB only")
     try:
         options.only = chosen([word for words in options.only for word in words.split(",")])
     except ValueError as error:

@@ -11,7 +11,7 @@ def machine_line() -> str:
     cores = len(os.sched_getaffinity(0))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
-        f"Measured on {_cpu_model()}, {cores} cores, {_memory_gib():.0f} GiB, "
+        f"Run on {_cpu_model()}, {cores} cores, {_memory_gib():.0f} GiB, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {today}."
     )
 

@@ -62,7 +62,7 @@ def load(text: str) -> dict[str, dict[str, float]]:
 def dump(ratios: Ratios) -> str:
     """The file's text; sorted and rounded, so that a diff shows what has changed."""
     rounded = {
-        part: {name: round(value, 2) for name, value in values.items()}
+        part: {name: float(f"{value:.3g}") for name, value in values.items()}
         for part, values in ratios.items()
     }
     return json.dumps(rounded, indent=2, sort_keys=True) + "\n"

@@ -136,9 +136,11 @@ class Group:
     def _ask(self, request: Request | PartialRequest, sender: "SimulatedClient") -> None:
         if not self._requests.of(1):
             self.server.hear(request, sender.host)
-        for client in self.members:
-            if client is not sender and not client.losses.of(1):
-                client.hear_request(request)
+        lost = self._requests.of(len(self.members))
+        now = self.clock.now
+        for place, client in enumerate(self.members):
+            if client is not sender and not lost >> place & 1:
+                client.hear_request(request, now)
 
 
 class _Burst:
@@ -291,10 +293,11 @@ class SimulatedClient:
                 return
         self._look_soon()
 
-    def hear_request(self, request: Request | PartialRequest) -> None:
+    def hear_request(self, request: Request | PartialRequest, now: float) -> None:
         """Another client has asked for blocks."""
-        self.download.overheard(request, self._group.clock.now)
-        self._look_soon()
+        self.download.overheard(request, now)
+        if not self._awake:
+            self._look_soon()
 
     def _leave(self) -> None:
         group = self._group

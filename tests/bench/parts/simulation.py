@@ -17,7 +17,8 @@ LIMIT_S = 30.0  # virtual; without loss it takes a second or two
 LATE_LIMIT_S = 120.0
 BUDGET_S = 150.0  # of computing, for each case
 STEP_S = 0.1  # virtual
-LATE = Site(1000, chunks=512, bandwidth=500e6, boot_spread_s=60.0, look_s=0.02)
+LATE = Site(200, chunks=128, bandwidth=500e6, boot_spread_s=60.0, look_s=0.02)
+LONG = Site(10, chunks=512)
 COLUMNS = (
     "clients",
     "loss",
@@ -83,6 +84,7 @@ def sites() -> list[Site]:
     """All that is simulated, the longest first."""
     found = [Site(count, loss=loss) for count in COUNTS for loss in LOSSES]
     found += [Site(count, loss=loss, shared=True) for count in COUNTS for loss in LOSSES[1:]]
+    found += [replace(LONG, loss=loss) for loss in (0.0, 0.01, 0.02)]
     found += [replace(LATE, loss=loss) for loss in (0.0, 0.001, 0.01)]
     return sorted(found, key=lambda site: (site.boot_spread_s, site.clients), reverse=True)
 
@@ -113,7 +115,7 @@ def _limit(site: Site) -> float:
 def _told(site: Site) -> str:
     how = " of bursts, by all" if site.shared else ""
     late = f", begun within {site.boot_spread_s:g} s" if site.boot_spread_s > 1 else ""
-    return f"{site.clients} clients, {site.loss:.1%} lost{how}{late}"
+    return f"{site.clients} clients, {site.chunks} MiB, {site.loss:.1%} lost{how}{late}"
 
 
 def _lossless(site: Site) -> Site:
@@ -145,11 +147,9 @@ def _table(title: str, chosen: Sequence[Site], outcomes: dict[Site, Outcome], no
 
 def _tables(outcomes: dict[Site, Outcome]) -> list[Table]:
     plain = Site(1)
-    early = sorted(
-        (site for site in outcomes if site.boot_spread_s <= 1),
-        key=lambda site: (site.clients, site.loss),
-    )
-    late = sorted((site for site in outcomes if site.boot_spread_s > 1), key=lambda site: site.loss)
+    ordered = sorted(outcomes, key=lambda site: (site.clients, site.loss))
+    early = [site for site in ordered if site.chunks == plain.chunks]
+    late = [site for site in ordered if site.boot_spread_s > 1]
     return [
         _table(
             "Each client loses packets by itself",
@@ -167,6 +167,12 @@ def _tables(outcomes: dict[Site, Outcome]) -> list[Table]:
             [site for site in early if site.shared or not site.loss],
             outcomes,
             "As before, but a call of up to 62 blocks is lost whole.",
+        ),
+        _table(
+            "A longer image",
+            [site for site in ordered if site.clients == LONG.clients and site not in early],
+            outcomes,
+            f"Image of {LONG.chunks} MiB; each client loses packets by itself.",
         ),
         _late_table(late, outcomes),
     ]
@@ -208,7 +214,7 @@ def _ratios(outcomes: dict[Site, Outcome]) -> dict[str, float]:
     """What does not depend on any machine; more is better. A case that was given up has none."""
     found = {}
     for site, outcome in outcomes.items():
-        if site.boot_spread_s > 1 or outcome.done < site.clients or site.clients == COUNTS[0]:
+        if site.boot_spread_s > 1 or outcome.done < site.clients:
             continue
         name = _told(site)
         found[f"{name}: chunks per request"] = site.chunks / max(1, outcome.requests)
@@ -217,7 +223,7 @@ def _ratios(outcomes: dict[Site, Outcome]) -> dict[str, float]:
                 least_sent(site.clients, site.loss) / outcome.sent
             )
         lossless = outcomes[_lossless(site)]
-        if lossless.done == site.clients:
+        if site.loss and lossless.done == site.clients:
             found[f"{name}: speed of the lossless one's"] = lossless.at / outcome.at
     return found
 
