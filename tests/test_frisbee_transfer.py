@@ -78,6 +78,14 @@ def test_the_image_file_itself_can_be_had(session: FrisbeeSession) -> None:
     assert "requested JOINv1 for non-image file, ignoring..." in session.words_of(server)
 
 
+def test_little_memory_is_enough(session: FrisbeeSession, image: Path, disk: Path) -> None:
+    session.server(image)
+    status, words = session.end_of(session.client(1, "copy", "-C", "2", "-W", "1"))
+    assert status == 0, words
+    assert sha256(session.directory / "copy") == sha256(disk)
+    assert re.search(r"^  chunk buffers: +2$", words, re.MULTILINE)
+
+
 def test_free_space_can_be_filled_with_zeros(session: FrisbeeSession) -> None:
     image = session.directory / "image.ndz"
     image.write_bytes(ndz_samples.DOS_EXT4.read())

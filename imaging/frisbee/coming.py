@@ -119,6 +119,11 @@ class Coming:
             coming += (rest & self._answering.bitmap if self._answering else rest).bit_count()
         return coming
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks have been asked for."""
+        return len(self._asked)
+
     def chunks_besides(self, known: Container[int]) -> int:
         """How many chunks have been asked for that are not among the ``known``."""
         return sum(1 for chunk in self._asked if chunk not in known)

@@ -18,7 +18,8 @@ from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest, Request
 
 IDLE_BLOCKS = 128  # silence is what lasts as long as so many blocks would have
 IDLE_GROWTH = 1.5
-LOOK_INTERVAL_S = 0.001  # between two looks at what is to be asked for, when nothing has happened
+LOOK_INTERVAL_S = 0.001  # between two looks at what is to be asked for, when nothing has happened,
+LOOK_CHUNKS = 64  # and as much again for so many chunks that have been asked for: looks take time
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Download:
         silent = now - self._asked_at >= self._idle
         if now < self._look_at and not silent:
             return []
-        self._look_at = now + LOOK_INTERVAL_S
+        self._look_at = now + LOOK_INTERVAL_S * (1 + self._coming.chunks / LOOK_CHUNKS)
         coming = self._coming.count(self._missing, now)
         if silent:
             coming = 0
@@ -255,14 +256,15 @@ class Download:
         has caught up by a good deal: by then others have too. Were it to ask as soon as it has one
         buffer, it would be the only one to have it, and each chunk would be sent to each client.
         """
+        lacking = self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK)
+        if lacking <= 0 or len(self._started) >= self._pace.in_progress:
+            return
         free = self._free(silent)
         if free < self._buffers / 2:
             self._catching_up = True
         elif free >= self._buffers * 3 / 4:
             self._catching_up = False
-        room = min(self._pace.read_ahead - round(coming / BLOCKS_PER_CHUNK), free)
-        if room <= 0 or self._catching_up or len(self._started) >= self._pace.in_progress:
-            return
+        room = 0 if self._catching_up else min(lacking, free)
         passed: list[int] = []
         while room > 0 and self._unstarted:
             chunk = self._unstarted.popleft()
