@@ -63,7 +63,8 @@ def read_free(
             )
             if done.returncode:
                 raise LayoutError(f"is {file_system} that partclone refuses")
-            with file.open(encoding="ascii", errors="replace") as lines:
+            with file.open(encoding="ascii", errors="replace") as opened:
+                lines = iter(lambda: opened.readline(MAX_LINE + 1), "")
                 return parse_map(lines, file_system, size, minimum)
     except OSError as error:
         raise LayoutError(f"is {file_system} without a map: {error.strerror}") from error
