@@ -94,7 +94,7 @@ def test_swap_as_mkswap_makes_it(tmp_path: Path) -> None:
             Kind.FILES,
             "is ntfs whose root directory makes no sense",
         ),
-        (having((82, b"FAT32   ")), Kind.FILES, "has no device"),
+        (having((82, b"FAT32   ")), Kind.FILES, "is vfat that has no device"),
         (having((0, b"XFSB")), Kind.FILES, "is xfs with its log on another device"),
         (having((0x10040, b"_BHRfS_M")), Kind.FILES, "is btrfs of 0 devices"),
         (having(EXT), Kind.FILES, "is ext2 that was not unmounted cleanly"),

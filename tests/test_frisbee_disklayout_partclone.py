@@ -141,6 +141,14 @@ def test_a_partclone_that_fails(
     assert words in caught.value.message
 
 
+def test_no_place_for_the_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    a_partclone(tmp_path, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(LayoutError, match="is xfs without a map: No such file or directory"):
+        read_free("xfs", tmp_path, SIZE, 1)
+
+
 MAKERS = {
     "xfs": (["mkfs.xfs", "-q"], ["xfs_repair", "-n"]),
     "btrfs": (["mkfs.btrfs", "-q"], ["btrfs", "check"]),

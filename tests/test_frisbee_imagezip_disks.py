@@ -241,7 +241,12 @@ def test_an_xfs_is_mapped_by_partclone(loop_disk: tuple[Path, str], tmp_path: Pa
         said = run(ZIP, "-i", device)
     finally:
         os.close(holder)
-    assert f"  Slice 1 is in use: {device}p1: Device or resource busy, saving raw." in said
+    assert (
+        f"  Slice 1 is xfs that is in use: {device}p1: Device or resource busy, saving raw." in said
+    )
     # a file has no partitions that partclone could open
     said = run(ZIP, path, tmp_path / "image")
-    assert "  Slice 1 has no device of its own, for the disk is a file, saving raw." in said
+    assert (
+        "  Slice 1 is xfs that has no device of its own, for the disk is a file, saving raw."
+        in said
+    )

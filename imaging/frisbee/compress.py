@@ -20,6 +20,7 @@ from imaging.frisbee.deflate import (
 )
 from imaging.frisbee.disk import is_seekable
 from imaging.frisbee.errors import DiskError, ImageError
+from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import (
     CHUNK_SIZE,
     MAX_COMPRESSED,
@@ -122,6 +123,7 @@ def write_image(
         source_fd, offset, chosen.level, chosen.short_bytes, leave_out_zeros=chosen.leave_out_zeros
     )
     writer = _ImageWriter(out_fd, offset, chosen, progress)
+    keep_freed_memory()
     with closing(read_pieces(source, regions, threads or default_threads())) as pieces:
         for piece in pieces:
             writer.add(piece)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from imaging.frisbee.errors import FrisbeeError
+from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import ChunkHeader, Piece, expand, parse_header
 
 MAX_THREADS = 4
@@ -41,6 +42,7 @@ def expand_ahead(
         ImageError: what `check` or the expansion finds, here or while data are taken.
     """
     count = threads or default_threads()
+    keep_freed_memory()
     pool = ThreadPoolExecutor(count, "imageunzip")
     ahead: deque[tuple[bytes, Future[list[Piece] | None]]] = deque()
     source = iter(chunks)

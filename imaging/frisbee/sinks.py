@@ -10,15 +10,12 @@ from imaging.frisbee.disk import DiskWriter
 from imaging.frisbee.errors import FrisbeeError, ImageError
 from imaging.frisbee.image import ImageWalk
 from imaging.frisbee.marks import Covered, ProgressMarks
+from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import CHUNK_SIZE, Piece, expand, parse_header
 from imaging.frisbee.packets import BLOCK_SIZE
 from imaging.frisbee.workers import Turn
 
 AHEAD_BYTES = 16 << 20
-
-
-FREED_BYTES = 31 << 20
-"""Just below the largest block that glibc learns from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class ExpandingSink:
         self._started = started
         self._ahead_bytes = ahead_bytes
         self._walk = ImageWalk("the image", any_order=True)
-        _keep_freed_memory()
+        keep_freed_memory()
 
     def take(self, chunk: int, blocks: Sequence[memoryview], turn: Turn) -> None:
         """Expand one chunk. Raises FrisbeeError."""
@@ -115,16 +112,6 @@ class ExpandingSink:
     def _print(self, text: str) -> None:
         if text:
             self._say(text)
-
-
-def _keep_freed_memory() -> None:
-    """Make glibc use again what is freed, instead of asking the kernel for it for every piece.
-
-    Freeing one large block raises the sizes from which it maps and unmaps memory (mallopt(3),
-    M_MMAP_THRESHOLD); without it a sixth of the client's time goes into page faults. The block
-    itself is never touched. Other allocators are not impressed.
-    """
-    bytes(FREED_BYTES)
 
 
 def _take_ahead(pieces: Iterator[Piece], limit: int) -> list[Piece]:

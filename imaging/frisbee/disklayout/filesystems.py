@@ -18,7 +18,7 @@ SWAP_HEADER_SECTORS = 64
 """At least the first 32 KiB of swap space are kept: its label and UUID."""
 
 Device = Callable[[Partition], Path]
-"""Gives the device of a partition, or raises a LayoutError."""
+"""Gives the device of a partition, or raises a LayoutError that goes on after "that"."""
 
 _SWAP_WORDS = (b"SWAPSPACE2", b"SWAP-SPACE")
 _SUSPENDED_WORDS = (b"S1SUSPEND\0", b"S2SUSPEND\0", b"ULSUSPEND\0", b"LINHIB0001")
@@ -102,7 +102,11 @@ def look_into(partition: Partition, read: Read, device: Device, minimum: int) ->
         check_btrfs(read, size)
     if name == "ntfs":
         check_hibernation(read)
-    return Findings(name, partclone.read_free(name, device(partition), size, minimum))
+    try:
+        path = device(partition)
+    except LayoutError as error:
+        raise LayoutError(f"is {name} that {error.message}") from error
+    return Findings(name, partclone.read_free(name, path, size, minimum))
 
 
 def _recognize(read: Read, size: int) -> str:

@@ -54,21 +54,22 @@ def read_free(
     tool = shutil.which(f"partclone.{file_system}")
     if tool is None:
         raise LayoutError(f"is {file_system} and partclone.{file_system} is not installed")
-    with tempfile.TemporaryDirectory(prefix="imagezip") as directory:
-        file = Path(directory) / "map"
-        command = [tool, "-D", "-s", str(device), "-O", str(file), "-L", "/dev/null"]
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="imagezip") as directory:
+            file = Path(directory) / "map"
+            command = [tool, "-D", "-s", str(device), "-O", str(file), "-L", "/dev/null"]
             done = subprocess.run(
                 command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False
             )
             if done.returncode:
                 raise LayoutError(f"is {file_system} that partclone refuses")
-            with file.open(encoding="ascii", errors="replace") as lines:
+            with file.open(encoding="ascii", errors="replace") as opened:
+                lines = iter(lambda: opened.readline(MAX_LINE + 1), "")
                 return parse_map(lines, file_system, size, minimum)
-        except OSError as error:
-            raise LayoutError(f"is {file_system} without a map: {error.strerror}") from error
-        except subprocess.TimeoutExpired as error:
-            raise LayoutError(f"is {file_system} not mapped in {timeout:.0f} s") from error
+    except OSError as error:
+        raise LayoutError(f"is {file_system} without a map: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LayoutError(f"is {file_system} not mapped in {timeout:.0f} s") from error
 
 
 def parse_map(
