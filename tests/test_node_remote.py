@@ -106,7 +106,8 @@ async def test_what_a_command_says_is_read(key: Path) -> None:
                 assert await remote.read("hello", 5) == "hello"
 
 
-async def test_what_never_ends_is_read_in_part(key: Path) -> None:
+@pytest.mark.parametrize("to_its_end", [False, True])
+async def test_what_never_ends_is_left(key: Path, to_its_end: bool) -> None:
     async def babble(process: "asyncssh.SSHServerProcess[str]") -> None:
         with suppress(OSError):  # we leave before its end
             while True:
@@ -119,7 +120,11 @@ async def test_what_never_ends_is_read_in_part(key: Path) -> None:
     async with open_aio(), ssh_server(key, {}, babble) as port:
         with trio.fail_after(10):
             async with open_remote("127.0.0.1", login(key, port)) as remote:
-                assert await remote.read("yes") == "y\n" * (READ_LIMIT // 2)
+                if to_its_end:
+                    with pytest.raises(RemoteError, match="says more than"):
+                        await remote.run("yes")
+                else:
+                    assert await remote.read("yes") == "y\n" * (READ_LIMIT // 2)
             await ended.wait()
 
 
