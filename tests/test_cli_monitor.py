@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -460,6 +461,12 @@ def test_bad_input_is_refused_before_any_node_is_asked(
 
 def test_the_schema_is_that_of_the_types() -> None:
     assert (DOCS / FILE).read_bytes() == monitor_schema(), "make schemas writes it anew"
+
+
+def test_the_example_keeps_to_the_schema() -> None:
+    (lines,) = re.findall(r"```jsonl\n(.*?)```", (DOCS / "monitor.md").read_text(), re.DOTALL)
+    for line in lines.splitlines():
+        jsonschema.validate(json.loads(line), SCHEMA)
 
 
 def test_all_conditions_are_documented() -> None:
