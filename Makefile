@@ -10,6 +10,7 @@ help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
 	@echo "make test    run all tests"
 	@echo "make soak    load on 200 simulated nodes, again and again, a tenth of them faulty"
+	@echo "             and watch nodes for 10 minutes at 50 times the pace"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
@@ -33,6 +34,7 @@ test: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.monitor_soak
 
 check: $(STAMP)
 	$(BIN)/ruff check

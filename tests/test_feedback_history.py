@@ -190,6 +190,20 @@ def test_typical_durations(path: Path) -> None:
         assert history.typical_durations("imaging-load", OTHER.path) == {}
 
 
+def test_runs_are_counted(path: Path) -> None:
+    with open_history(path, writing=False) as history:
+        assert history.run_counts() == {}
+    good = report(1, fine("fit01")), report(2, fine("fit01"))
+    bad = report(3, failed("fit01", Step.BOOT))
+    record(path, *good, bad, report(4, fine("fit01"), command="imaging-save"))
+    with open_history(path, writing=False) as history:
+        assert history.run_counts() == {
+            ("imaging-load", True): 2,
+            ("imaging-load", False): 1,
+            ("imaging-save", True): 1,
+        }
+
+
 def test_a_step_is_typical_when_most_nodes_have_taken_it(path: Path) -> None:
     waited = {**STEPS, Step.SSH: 30.0}
     record(path, report(1, fine("fit01", waited), fine("fit02"), fine("fit03")))

@@ -2,14 +2,22 @@
 
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio_websocket
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from imaging.errors import ConfigurationError
 from imaging.monitor.observations import Power, PowerSeen
@@ -179,6 +187,62 @@ async def test_a_server_that_takes_nothing_is_let_be() -> None:
                 told.see(Power.NO_CMC, f"{number} " + "x" * 500)
                 if number % 64 == 0:
                     await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost with its key, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("certificate") / "both.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + built.public_bytes(Encoding.PEM))
+    return file
+
+
+@asynccontextmanager
+async def listening_securely(server: Server, certificate: Path) -> AsyncIterator[int]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio_websocket.serve_websocket, server.serve, HOST, 0, ssl_context=context)
+        started = await nursery.start(serve)
+        yield started.port
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_is_told_over_tls(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = Server()
+    async with listening_securely(server, certificate) as port:
+        face = SidecarFace(Testbed.of(["fit01"]), f"wss://localhost:{port}/", 0.02, 0.1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(face.run)
+            await server.until(lambda: bool(server.told))
+            nursery.cancel_scope.cancel()
+    assert server.told[0]["event"] == "testbed"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_believed(certificate: Path) -> None:
+    server = Server()
+    async with listening_securely(server, certificate) as port:
+        face = SidecarFace(Testbed.of(["fit01"]), f"wss://localhost:{port}/", 0.02, 0.1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(face.run)
+            await trio.sleep(0.3)
+            nursery.cancel_scope.cancel()
+    assert (face.end(0) or "").endswith("TLS: certificate verify failed")
+    assert server.told == []
 
 
 async def test_changes_come_while_a_connection_ends() -> None:

@@ -107,6 +107,15 @@ def test_a_boot_is_timed_from_when_power_came() -> None:
     assert folded(on, reach(80, Ssh.UP, system=System(booted=60.0))).boot_s == 30
 
 
+def test_a_boot_is_timed_from_when_the_ramdisk_was_gone() -> None:
+    """As at the end of a load."""
+    up = after(power(1, Power.ON), reach(2, Ssh.UP, system=UP))
+    ramdisk = folded(folded(up, reach(100, Ssh.CLOSED)), reach(110, Ssh.CLOSED, Ramdisk.UP))
+    still = folded(ramdisk, reach(150, Ssh.CLOSED, Ramdisk.UP))
+    gone = folded(still, reach(200, Ssh.CLOSED))
+    assert folded(gone, reach(225, Ssh.UP, system=System(booted=205.0))).boot_s == 25
+
+
 def test_a_node_that_was_out_of_reach_has_not_booted() -> None:
     up = after(power(1, Power.ON), reach(2, Ssh.UP, system=UP))
     back = folded(folded(up, reach(100, Ssh.SILENT)), reach(110, Ssh.UP, system=UP))
@@ -161,6 +170,11 @@ def test_the_history_is_believed_before_the_stamp() -> None:
             (ImageSeen(1, NODE, LoadedImage("sample", 1.0, "me", half_written=True)),),
             (power(2, Power.OFF),),
             "fit01: off, image sample (half written)",
+        ),
+        (
+            (power(1, Power.ON), reach(2, Ssh.SILENT)),
+            (ImageSeen(3, NODE, LoadedImage("sample", 1.0, "me")),),
+            "fit01: image sample",
         ),
         (
             (power(1, Power.OFF),),

@@ -214,13 +214,13 @@ async def test_those_who_follow_get_all_nodes_and_then_changes() -> None:
 
 async def test_those_who_follow_hear_something_when_nothing_changes() -> None:
     """With the time of that moment: browsers set their clocks by it."""
-    async with serving(heartbeat_s=0.3) as served, served.follower() as follower:
+    async with serving(heartbeat_s=0.8) as served, served.follower() as follower:
         await follower.next()
         for _ in range(2):
             line = await follower.next()
             assert line["event"] == "at"
             told = datetime.fromisoformat(line["at"]).timestamp()
-            assert abs(time.time() - told) < 0.15
+            assert abs(time.time() - told) < 0.5
 
 
 async def test_one_follower_too_many_is_sent_away() -> None:

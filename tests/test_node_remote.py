@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import trio
 from imaging._aio import from_aio, open_aio
 from imaging.errors import ConfigurationError
 from imaging.node.remote import (
+    READ_LIMIT,
     UPTIME,
     RemoteError,
     SshLogin,
@@ -34,7 +35,11 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def ssh_server(
-    key: Path, answers: dict[str, tuple[int, str]], *, accepts: bool = True
+    key: Path,
+    answers: dict[str, tuple[int, str]],
+    work: Callable[["asyncssh.SSHServerProcess[str]"], object] | None = None,
+    *,
+    accepts: bool = True,
 ) -> AsyncIterator[int]:
     """A real ssh server with these few commands; it accepts our key, or another."""
     private = asyncssh.read_private_key(key)
@@ -56,7 +61,7 @@ async def ssh_server(
         authorized_client_keys=asyncssh.import_authorized_keys(
             accepted.export_public_key("openssh").decode()
         ),
-        process_factory=run,
+        process_factory=work or run,
     )
     try:
         yield acceptor.get_port()
@@ -87,6 +92,48 @@ async def test_commands_are_run(key: Path) -> None:
                 assert await remote.run("true") == (0, "")
                 assert await remote.run("false") == (1, "")
                 assert parse_uptime((await remote.run(UPTIME))[1]) == 12.34
+
+
+async def test_what_a_command_says_is_read(key: Path) -> None:
+    said = {"hello": (0, "hello\nworld\n"), "fails": (3, "some words"), "long": (0, "x" * 300_000)}
+    async with open_aio(), ssh_server(key, said) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                assert await remote.read("hello") == "hello\nworld\n"
+                assert await remote.read("fails") == ""
+                assert await remote.read("long", 1000) == "x" * 1000
+                assert len(await remote.read("long")) == READ_LIMIT
+                assert await remote.read("hello", 5) == "hello"
+
+
+@pytest.mark.parametrize("to_its_end", [False, True])
+async def test_what_never_ends_is_left(key: Path, to_its_end: bool) -> None:
+    async def babble(process: "asyncssh.SSHServerProcess[str]") -> None:
+        with suppress(OSError):  # we leave before its end
+            while True:
+                process.stdout.write("y\n" * 4096)
+                await process.stdout.drain()
+        process.get_extra_info("connection").abort()
+        ended.set()
+
+    ended = trio.Event()
+    async with open_aio(), ssh_server(key, {}, babble) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                if to_its_end:
+                    with pytest.raises(RemoteError, match="says more than"):
+                        await remote.run("yes")
+                else:
+                    assert await remote.read("yes") == "y\n" * (READ_LIMIT // 2)
+            await ended.wait()
+
+
+async def test_a_connection_that_is_lost_while_it_is_read_is_told(key: Path) -> None:
+    async with open_aio(), ssh_server(key, {}) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                with pytest.raises(RemoteError):
+                    await remote.read("anything")
 
 
 @pytest.mark.parametrize("told", ["", "soon", "-1 2", "1e9 0", "nan", "12.34\n13.0", "9" * 30])

@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imaging.node.ssh_port import LINES_LIMIT, ssh_banner
+from imaging.node.ssh_port import LINES_LIMIT, find_banner, ssh_banner
 
 HOST = "127.0.0.1"
 
@@ -45,6 +47,21 @@ async def test_the_line_of_a_server(pieces: tuple[bytes, ...], banner: str | Non
     async with listening(*pieces) as port:
         with trio.fail_after(5):
             assert await ssh_banner(HOST, port) == banner
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_have_a_banner_or_not(received: bytes, is_whole: bool) -> None:
+    banner = find_banner(received, is_whole=is_whole)
+    if banner is not None:
+        assert banner.startswith("SSH-")
+        assert "\n" not in banner
+        assert b"SSH-" in received
+
+
+@given(st.binary(max_size=50).filter(lambda text: b"SSH-" not in text))
+def test_a_banner_is_found_behind_any_lines(before: bytes) -> None:
+    received = before + b"\nSSH-2.0-x\r\nmore"
+    assert find_banner(received, is_whole=False) == "SSH-2.0-x"
 
 
 async def test_where_nobody_listens() -> None:

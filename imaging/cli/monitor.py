@@ -5,7 +5,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,6 +37,16 @@ class Wishes:
     prometheus: str | None
     web: str | None
     sidecar: str | None
+
+    def check(self) -> None:
+        """Raises click.UsageError when they contradict each other."""
+        shown = (self.events, self.prometheus, self.web, self.sidecar)
+        if self.as_json and not self.once:
+            raise click.UsageError("--json goes with --once")
+        if self.once and any(place is not None for place in shown):
+            raise click.UsageError("--once looks once: it goes neither with --events nor servers")
+        if self.live and (self.once or self.quiet):
+            raise click.UsageError("-c goes neither with --once nor with -q")
 
 
 @click.command(NAME, context_settings=CONTEXT)
@@ -75,17 +85,11 @@ class Wishes:
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     node_spec: tuple[str, ...],
     use_all: bool,
-    once: bool,
-    as_json: bool,
-    events: str | None,
     timeout: float | None,
-    live: bool,
-    prometheus: str | None,
-    web: str | None,
-    sidecar: str | None,
-    quiet: bool,
+    **wanted: Any,
 ) -> None:
     """Watch nodes: their power, their systems and ramdisks, their images.
 
@@ -105,22 +109,8 @@ def command(
     """
     from imaging.cli.runs import run_service
 
-    if as_json and not once:
-        raise click.UsageError("--json goes with --once")
-    if once and any(option is not None for option in (events, prometheus, web, sidecar)):
-        raise click.UsageError("--once looks once: it goes neither with --events nor servers")
-    if live and (once or quiet):
-        raise click.UsageError("-c goes neither with --once nor with -q")
-    wishes = Wishes(
-        once=once,
-        as_json=as_json,
-        events=events,
-        quiet=quiet,
-        live=live,
-        prometheus=prometheus,
-        web=web,
-        sidecar=sidecar,
-    )
+    wishes = Wishes(**wanted)
+    wishes.check()
     words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:

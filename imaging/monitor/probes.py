@@ -96,8 +96,8 @@ class ReachProbe:
 
     async def look(self) -> None:
         """Look once, and tell."""
-        at = time.time()
         async with self._probing.looks.place(late=self._late):
+            at = time.time()
             ssh, message = await self._look_at_ssh()
             is_there = ssh not in (Ssh.UP, Ssh.NOT_SSH) and await self._is_telnet_there()
         system = None
@@ -138,7 +138,8 @@ class ReachProbe:
         try:
             with trio.fail_after(self._settings.monitor.probe_timeout_s):
                 stream = await connect(self._address, self._settings.console.port)
-        except (OSError, trio.TooSlowError):
+        except (OSError, trio.TooSlowError) as error:
+            self._late |= isinstance(error, trio.TooSlowError)
             return False
         stream.close()
         return True

@@ -5,6 +5,7 @@ away, or too slow: it gets everything anew.
 """
 
 import logging
+import ssl
 import urllib.parse
 
 import h11
@@ -143,14 +144,20 @@ class SidecarFace:
 
 
 async def _open_stream(url: str) -> Stream:
-    """A connection to the server of a URL. Raises OSError."""
+    """A connection to the server of a URL. Raises OSError, and BrokenResourceError for TLS."""
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None
     if parts.scheme == "ws":
         return await trio.open_tcp_stream(parts.hostname, parts.port or 80)
-    return await trio.open_ssl_over_tcp_stream(
+    secure = await trio.open_ssl_over_tcp_stream(
         parts.hostname, parts.port or 443, https_compatible=True
     )
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure
 
 
 async def _shake_hands(nursery: trio.Nursery, stream: Stream, url: str) -> WebSocketConnection:
@@ -190,11 +197,14 @@ def _words(group: BaseExceptionGroup[Exception]) -> str:
     if isinstance(error, ConnectionClosed):
         reason = error.reason
         return f"it has closed the connection ({reason.code})" if reason else "it is gone"
+    if isinstance(error.__cause__, ssl.SSLError):
+        met = error.__cause__.reason or str(error.__cause__)
+        return f"TLS: {met.lower().replace('_', ' ')}"
     if isinstance(error, OSError):
         # trio has tried each address of a name, and keeps what it has met in the cause
-        met = _leaf(error.__cause__) if error.__cause__ is not None else error
-        if isinstance(met, OSError) and met.errno:
-            return words(met)
+        first = _leaf(error.__cause__) if error.__cause__ is not None else error
+        if isinstance(first, OSError) and first.errno:
+            return words(first)
     return printable(str(error))[:200] or type(error).__name__
 
 

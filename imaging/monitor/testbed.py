@@ -42,9 +42,9 @@ class Condition(StrEnum):
 class NodeState:
     """What is known of a node.
 
-    ``since`` is when its condition began, and ``gone`` when its last system went away, both in
-    seconds since the epoch (None when it was not seen to go). ``boot_s`` are the seconds that its
-    last boot has taken, from there to ssh.
+    ``since`` is when its condition began, and ``gone`` when its last system or ramdisk went away,
+    both in seconds since the epoch (None when it was not seen to go). ``boot_s`` are the seconds
+    that its last boot has taken, from there to ssh.
     """
 
     name: str
@@ -138,8 +138,9 @@ def _after_reach(node: NodeState, seen: ReachSeen) -> NodeState:
         ramdisk_message=seen.ramdisk_message,
     )
     if seen.ssh is not Ssh.UP:
-        was_up = node.ssh is Ssh.UP and node.power is not Power.OFF
-        return replace(after, system=None, gone=seen.at if was_up else node.gone)
+        was_there = node.ssh is Ssh.UP or node.ramdisk is Ramdisk.UP
+        has_gone = was_there and seen.ramdisk is not Ramdisk.UP and node.power is not Power.OFF
+        return replace(after, system=None, gone=seen.at if has_gone else node.gone)
     return after if seen.system is None else _after_login(after, node, seen.at, seen.system)
 
 

@@ -98,7 +98,7 @@ def change_text(before: NodeState, after: NodeState) -> str | None:
         parts.append(f"image {image_text(after)}")
     if after.lease != before.lease or (first and after.lease):
         parts.append(f"held by {after.lease.holder}" if after.lease else "not held any more")
-    if after.problem and (before.problem != after.problem or parts):
+    if after.problem and (before.problem != after.problem or before.condition != after.condition):
         parts.append(after.problem)
     elif before.problem and not after.problem and not parts:
         parts.append("its card answers again")

@@ -108,19 +108,23 @@ class Remote:
 
     async def run(self, command: str) -> tuple[int, str]:
         """Run a command to its end; its exit status and its output. Raises RemoteError."""
-        try:
-            done = await from_aio(self._connection.run, command, check=False)
-        except Exception as error:
-            raise _attempt_failed(error) from error
-        if done.exit_status is None:
+        status, text = await self._collect(command, READ_LIMIT)
+        if len(text) == READ_LIMIT:
+            raise RemoteError(f"{command} says more than {READ_LIMIT} characters")
+        if status is None:
             raise RemoteError(f"{command} was cut off: the connection was lost, or it was killed")
-        return done.exit_status, done.stdout if isinstance(done.stdout, str) else ""
+        return status, text
 
     async def read(self, command: str, limit: int = READ_LIMIT) -> str:
         """What a command says, at most ``limit`` characters; "" when it fails.
 
         Raises RemoteError.
         """
+        status, text = await self._collect(command, limit)
+        return text if len(text) == limit or status == 0 else ""
+
+    async def _collect(self, command: str, limit: int) -> tuple[int | None, str]:
+        """Run a command until it ends, or has said ``limit`` characters: then it has no status."""
         try:
             process = await from_aio(
                 self._connection.create_process,
@@ -139,7 +143,7 @@ class Remote:
                 process.close()
         except Exception as error:
             raise _attempt_failed(error) from error
-        return text if len(text) == limit or process.exit_status == 0 else ""
+        return process.exit_status, text
 
 
 @asynccontextmanager

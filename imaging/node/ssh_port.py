@@ -18,10 +18,16 @@ async def ssh_banner(address: str, port: int) -> str | None:
         while len(received) < LINES_LIMIT:
             data = await stream.recv(LINES_LIMIT - len(received))
             received += data
-            whole = received.split(b"\n")[:-1] if data else received.split(b"\n")
-            for line in whole:
-                if line.startswith(BEGIN):
-                    return line.strip().decode("ascii", "replace")
-            if not data:
-                return None
+            banner = find_banner(received, is_whole=not data)
+            if banner is not None or not data:
+                return banner
+    return None
+
+
+def find_banner(received: bytes, *, is_whole: bool) -> str | None:
+    """The line of an ssh server in what has come; without its end only when that is all."""
+    lines = received.split(b"\n")
+    for line in lines if is_whole else lines[:-1]:
+        if line.startswith(BEGIN):
+            return line.strip().decode("ascii", "replace")
     return None

@@ -26,7 +26,8 @@
 
   const clock = (moment) => {
     const end = new Date(moment);
-    const time = end.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const time = end.toLocaleTimeString([], parts);
     const today = end.toDateString() === new Date().toDateString();
     return today ? time : `${end.toLocaleDateString()} ${time}`;
   };

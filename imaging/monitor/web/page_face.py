@@ -18,6 +18,7 @@ HEARTBEAT_S = 15.0  # a browser that hears nothing for much longer connects agai
 BACKLOG = 256  # changes; a browser that is so far behind gets everything anew
 SPARE_CONNECTIONS = 32  # besides those that follow the changes
 STREAM_KIND = "text/event-stream; charset=utf-8"
+UNBUFFERED = (b"x-accel-buffering", b"no")  # nginx would gather changes
 ASSETS = {
     "/monitor.css": "text/css; charset=utf-8",
     "/monitor.js": "text/javascript; charset=utf-8",
@@ -91,7 +92,7 @@ class PageApplication:
         self._followers.add(sending)
         try:
             with sending, receiving:
-                await start(send, 200, STREAM_KIND)
+                await start(send, 200, STREAM_KIND, [UNBUFFERED])
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
                     await self._send_all(send, receiving)
