@@ -113,10 +113,12 @@ def test_a_client_that_is_none_ends_nobody_else(simulated: Commands) -> None:
 
 @pytest.mark.e2e
 def test_a_killed_load_leaves_no_client(simulated: Commands) -> None:
-    with simulated.setting("bandwidth_mibps = 400", "bandwidth_mibps = 1"):
-        with simulated.start("imaging-load", "-q", "-i", "sample", "1-2") as process:
-            wait_for(lambda: [*simulated.directory.glob(".shared-*")] != [])
-            process.kill()
+    with (
+        simulated.setting("bandwidth_mibps = 400", "bandwidth_mibps = 1"),
+        simulated.start("imaging-load", "-q", "-i", "sample", "1-2") as process,
+    ):
+        wait_for(lambda: [*simulated.directory.glob(".shared-*")] != [])
+        process.kill()
     wait_for(lambda: [*simulated.directory.glob(".shared-*")] == [], limit_s=2)
     wait_for(lambda: processes_of("imaging-frisbee", simulated.directory) == [], limit_s=1)
 
