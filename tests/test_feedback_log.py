@@ -61,6 +61,30 @@ def test_a_place_that_cannot_be_written_is_replaced_and_told_once(
     assert told == [f"imaging: cannot write {wrong}: No such file or directory; log in {place}"]
 
 
+def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+    link = tmp_path / "imaging.log"
+    link.symlink_to("elsewhere.log")
+    with open_log(link, "run-1", "info"):
+        log_event(Noticed(0.0, "fit01", "hello"))
+    assert "fit01 hello" in (tmp_path / "elsewhere.log").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's link")
+def test_another_users_link_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    precious, link = tmp_path / "precious", tmp_path / "imaging.log"
+    precious.write_text("kept")
+    link.symlink_to(precious)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with open_log(link, "run-1", "info") as place:
+        log_event(Noticed(0.0, "fit01", "hello"))
+    assert precious.read_text() == "kept"
+    assert place == tmp_path / "state" / "imaging" / "imaging.log"
+    assert "is another user's symbolic link" in capsys.readouterr().err
+
+
 def test_without_any_place_there_is_no_log_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

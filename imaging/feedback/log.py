@@ -2,9 +2,12 @@
 
 import errno
 import logging
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from imaging.feedback.events import (
@@ -80,6 +83,10 @@ class _LogFile(logging.FileHandler):
 
     _is_told = False
 
+    def _open(self) -> TextIOWrapper:
+        """Open it, by no link that another user may have put there."""
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_open_by_no_trap)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Instead of a traceback for each line."""
         error = sys.exc_info()[1]
@@ -88,6 +95,17 @@ class _LogFile(logging.FileHandler):
             print(f"imaging: cannot write {self.baseFilename}: {error.strerror}", file=sys.stderr)
         elif not isinstance(error, OSError):
             super().handleError(record)
+
+
+def _open_by_no_trap(name: str, flags: int) -> int:
+    """Open a file where others may write too, as in /tmp. Raises OSError."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(name)
+        if not stat.S_ISLNK(status.st_mode):
+            flags |= os.O_NOFOLLOW  # one that comes now is none that the user has made
+        elif status.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.EPERM, "is another user's symbolic link", name)
+    return os.open(name, flags | os.O_CLOEXEC, 0o666)
 
 
 def _log_file(path: Path) -> logging.Handler:
