@@ -2,14 +2,20 @@
 
 import fcntl
 import os
+import pty
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import termios
 import time
 from pathlib import Path
 
 import pytest
 
+import imaging.guard
 from imaging.guard import NO_GUARD, open_guard, start_time
 from tests.commands import children_of, is_running, wait_for
 
@@ -155,6 +161,49 @@ with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
 """
     subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, check=False)
     wait_for(lambda: not file.exists(), limit_s=1)
+
+
+SYSTEM_PYTHON = Path("/usr/bin/python3")  # other users cannot run one below root's home
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.skipif(not SYSTEM_PYTHON.exists(), reason="no Python that every user may run")
+@pytest.mark.parametrize("user", [0, 65534])
+def test_a_terminal_is_given_back_also_when_it_is_another_users(user: int) -> None:
+    """As after su: it cannot be opened anew by its name."""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    code = """
+import os, signal, termios
+from guard import open_guard
+before, changed = termios.tcgetattr(0), termios.tcgetattr(0)
+changed[3] &= ~(termios.ECHO | termios.ICANON)
+with open_guard() as guard, guard.terminal(0, changed, before, b"goodbye"):
+    assert guard.is_there
+    termios.tcsetattr(0, termios.TCSANOW, changed)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with tempfile.TemporaryDirectory(prefix="imaging-guard-") as folder:
+        Path(folder).chmod(0o755)
+        shutil.copy(imaging.guard.__file__, folder)
+        try:
+            done = subprocess.run(
+                [SYSTEM_PYTHON, "-c", code],
+                stdin=slave,
+                user=user,
+                env={"PYTHONPATH": folder},
+                check=False,
+                timeout=20,
+            )
+            assert done.returncode == -signal.SIGKILL
+            wait_for(lambda: termios.tcgetattr(slave) == before, limit_s=2)
+            written = b""
+            while select.select([master], [], [], 0.2)[0]:
+                written += os.read(master, 100)
+            assert written == b"goodbye"
+        finally:
+            os.close(master)
+            os.close(slave)
 
 
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:
