@@ -8,6 +8,11 @@ import imaging
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def heeded_signals() -> list[signal.Signals]:
+    """Those that end a command; what the parent ignores (nohup, a background job) stays so."""
+    return [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+
+
 def first_leaf(error: BaseException) -> BaseException:
     """The first error that is no group."""
     while isinstance(error, BaseExceptionGroup):

@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from imaging.cli.interrupts import STOPPING_SIGNALS, command_age, first_leaf, is_interrupt
+from imaging.cli.interrupts import (
+    STOPPING_SIGNALS,
+    command_age,
+    first_leaf,
+    heeded_signals,
+    is_interrupt,
+)
 from imaging.cli.outputs import Outputs
 from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
@@ -351,9 +357,7 @@ class Operation:
         """Cancel the run at the first signal; the second one means it."""
         import trio
 
-        # what the parent has told us to ignore (nohup, a background job) stays ignored
-        wanted = [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-        with trio.open_signal_receiver(*wanted) as signals:
+        with trio.open_signal_receiver(*heeded_signals()) as signals:
             task_status.started()
             async for number in signals:
                 if self.signalled is not None:

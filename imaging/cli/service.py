@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imaging.cli.interrupts import STOPPING_SIGNALS, command_age
+from imaging.cli.interrupts import command_age, heeded_signals
 from imaging.cli.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class Service:
         """End at the first signal; the second one means it."""
         import trio
 
-        # what the parent has told us to ignore (nohup, a background job) stays ignored
-        wanted = [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-        with trio.open_signal_receiver(*wanted) as signals:
+        with trio.open_signal_receiver(*heeded_signals()) as signals:
             task_status.started()
             async for number in signals:
                 if self.signalled is not None:

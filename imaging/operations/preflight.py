@@ -63,18 +63,7 @@ def plan_load(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )
     image = ImageLibrary.of(settings.images).open(name)
-    multicast = settings.multicast
-    server = ServerPlan(
-        command=find_command(shlex.split(multicast.server), "[multicast] server"),
-        image=image.path,
-        address=own_address(settings, nodes[0]),
-        groups=ipaddress.IPv4Network(multicast.groups),
-        ports=multicast.port_range,
-        bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
-        ready_timeout_s=multicast.ready_timeout_s,
-        attempts=multicast.attempts,
-        locks=LockDirectory(settings.locks.directory),
-    )
+    server = _server_plan(settings, image.path, nodes[0], bandwidth_mibps)
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     server.locks.check()
     login = ssh_login(settings) if wait else None
@@ -91,6 +80,23 @@ def plan_load(
         sha256=sha256,
         neighbours=neighbours,
         authorization=authorization,
+    )
+
+
+def _server_plan(
+    settings: Settings, image: Path, node: Node, bandwidth_mibps: float | None
+) -> ServerPlan:
+    multicast = settings.multicast
+    return ServerPlan(
+        command=find_command(shlex.split(multicast.server), "[multicast] server"),
+        image=image,
+        address=own_address(settings, node),
+        groups=ipaddress.IPv4Network(multicast.groups),
+        ports=multicast.port_range,
+        bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
+        ready_timeout_s=multicast.ready_timeout_s,
+        attempts=multicast.attempts,
+        locks=LockDirectory(settings.locks.directory),
     )
 
 
