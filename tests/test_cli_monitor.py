@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -25,14 +26,28 @@ from tests.terminals import terminal
 
 pytestmark = pytest.mark.e2e
 
+UNTIL_LIMIT_S = 30.0
 SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())
 
 
+def make_blank(testbed: Commands, node: str) -> None:
+    """Have a node boot from an empty disk."""
+    testbed.order(node, "off")
+    wait_for(lambda: testbed.state(node) == "off")
+    with testbed.disk(node).open("r+b") as disk:
+        disk.write(bytes(1 << 20))
+    testbed.order(node, "on")
+    wait_for(lambda: testbed.state(node) == "dead")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def loaded(shared_testbed: Commands) -> None:
-    """Nodes 1 to 3 have a system to boot."""
-    done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
-    assert done.returncode == 0, done.stderr
+def loaded(shared_testbed: Commands) -> Iterator[None]:
+    """Nodes 1 to 3 have a system to boot, node 4 has none, and of earlier loads nobody knows."""
+    with shared_testbed.setting("file = history.sqlite", "file = of-the-monitor.sqlite"):
+        done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
+        assert done.returncode == 0, done.stderr
+        make_blank(shared_testbed, "fit04")
+        yield
 
 
 @pytest.fixture
@@ -57,13 +72,18 @@ class Watching:
     def until(self, node: str, **wanted: object) -> dict[str, Any]:
         """Read on until a node is said to be so."""
         assert self.process.stdout is not None
-        for text in self.process.stdout:
-            line = json.loads(text)
-            jsonschema.validate(line, SCHEMA)
-            self.lines.append(line)
-            found: dict[str, Any] = line.get("node", {})
-            if found.get("name") == node and all(found[key] == wanted[key] for key in wanted):
-                return found
+        late = threading.Timer(UNTIL_LIMIT_S, self.process.kill)  # which ends the lines
+        late.start()
+        try:
+            for text in self.process.stdout:
+                line = json.loads(text)
+                jsonschema.validate(line, SCHEMA)
+                self.lines.append(line)
+                found: dict[str, Any] = line.get("node", {})
+                if found.get("name") == node and all(found[key] == wanted[key] for key in wanted):
+                    return found
+        finally:
+            late.cancel()
         raise AssertionError(f"never seen: {node} {wanted}; {self.lines[-3:]}")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
@@ -199,11 +219,7 @@ def test_a_load_is_seen(fast: Commands) -> None:
     image = watching.until("fit04", condition="up")["image"]
     assert (image["name"], image["source"]) == ("sample", "history")
     assert watching.end(signal.SIGINT)[0] == 0
-    # as it was
-    fast.order("fit04", "off")
-    wait_for(lambda: fast.state("fit04") == "off")
-    fast.disk("fit04").write_bytes(bytes(1 << 20))
-    fast.order("fit04", "on")
+    make_blank(fast, "fit04")  # as it was
 
 
 def test_who_holds_a_node_is_told(fast: Commands) -> None:

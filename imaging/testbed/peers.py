@@ -96,6 +96,6 @@ def is_welcome(stream: trio.SocketStream, what: str) -> bool:
     except OSError:
         return False
     if not is_allowed(peer, own):
-        log.warning("%s: refused %s:%s, another user's", what, *peer)
+        log.warning("%s: refused %s:%s, another user's, or gone already", what, *peer)
         return False
     return True
