@@ -36,7 +36,7 @@ set_working_mc 0x20
     allowed_auths_admin md5
     guid a123456789abcdefa123456789abcdef
   endlan
-  chassis_control "{control}"
+  chassis_control "{control} 0x20"
   user 2 true "admin" "{secret}" admin 10 md5
 """
 EMULATION = """\
@@ -155,7 +155,7 @@ async def test_the_password_is_in_the_environment_alone(tmp_path: Path) -> None:
     code = f"open({str(tmp_path / 'seen')!r}, 'w').write(f'{{sys.argv[1:]}} {{os.environ}}')"
     await failure_of(tool(tmp_path, code))
     words, _, environment = (tmp_path / "seen").read_text().partition(" environ(")
-    assert words == str(["-H", "127.0.0.1", "-p", "623", "-U", "admin", "-E",
+    assert words == str(["-v", "-H", "127.0.0.1", "-p", "623", "-U", "admin", "-E",
                          "chassis", "power", "status"])  # fmt: skip
     assert SECRET in environment
 

@@ -19,7 +19,10 @@ LOGIN = ("RAKP", "password", "unauthorized", "privilege", "authentication type",
 
 @dataclass(frozen=True, slots=True)
 class IpmiCard:
-    """The BMC of one node; ``argv`` is the tool up to its command."""
+    """The BMC of one node; ``argv`` is the tool up to its command.
+
+    It has to be ``-v``erbose: else it does not say whether a BMC is silent or refuses the login.
+    """
 
     argv: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
@@ -60,9 +63,10 @@ class IpmiCard:
         result = await run_tool([*self.argv, *words], self.environment)
         if result.status == 0:
             return result.output
-        if any(word in result.complaint for word in LOGIN):
-            hint = "see [power_ipmi] user and password"
-            raise self.asking.refused(verb, f"refuses the login: {result.complaint}", hint=hint)
+        for line in result.complaint.splitlines():
+            if any(word in line for word in LOGIN):
+                hint = "see [power_ipmi] user and password"
+                raise self.asking.refused(verb, f"refuses the login: {line.strip()}", hint=hint)
         if any(word in result.complaint for word in SILENCE):
             raise NoAnswerError(result.last_words)
         raise self.asking.refused(verb, f"has failed: ipmitool {result.how}")

@@ -72,7 +72,7 @@ def _ipmi_card(node: Node, settings: Settings) -> PowerCard:
 
     ipmi, address = settings.power_ipmi, node.cmc.ip
     argv = [*find_command(shlex.split(ipmi.tool), "[power_ipmi] tool")]
-    argv += ["-H", address, "-p", str(ipmi.port)]
+    argv += ["-v", "-H", address, "-p", str(ipmi.port)]
     argv += ["-U", ipmi.user, "-E"] if ipmi.user else []
     environment = {**os.environ, "LC_ALL": "C", "IPMI_PASSWORD": ipmi.password}
     asking = Asking.of(node.name, f"its BMC {address}:{ipmi.port}", settings.power)
