@@ -256,3 +256,49 @@ def test_leases_that_cannot_be_used(site: SiteDirectory, setting: str, words: st
 def test_a_file_of_leases_need_not_be_there(site: SiteDirectory) -> None:
     site.add_settings("[leases]\nbackend = local\nfile = leases/leases.sqlite\n")
     assert site.run("imaging-config", "--check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "words"),
+    [
+        ("[power_redfish]\nca_file = images", "[power_redfish] ca_file", "not a regular file"),
+        ("[power]\nmodel = redfish", "[power_redfish] password_file", "no password for the"),
+        ("[power]\nmodel = redfish\n[power_redfish]\npassword_file = open",
+         "[power_redfish] password_file", "can read or write it"),
+        ("[power]\nmodel = ipmi\n[power_ipmi]\ntool = no-such-tool\nuser =",
+         "[power_ipmi] tool", "'no-such-tool'"),
+        ("[power]\nmodel = command", "[power_command] status", "status is empty"),
+        ("[power]\nescalation = shutdown", "[power] escalation", "CMC cards know no such thing"),
+    ],
+)  # fmt: skip
+def test_power_cards_that_cannot_be_used(
+    site: SiteDirectory, setting: str, place: str, words: str
+) -> None:
+    (site.directory / "open").write_text("HUNTER2\n")
+    (site.directory / "open").chmod(0o644)
+    site.add_settings(setting + "\n")
+    (found,) = problems(site)
+    assert found.startswith(place)
+    assert words in found
+    assert "HUNTER2" not in found
+
+
+def test_a_password_of_bmcs_is_masked_and_kept_from_others(site: SiteDirectory) -> None:
+    site.add_settings("[power_ipmi]\npassword = HUNTER2\n")
+    shown = site.run("imaging-config", "power_ipmi")
+    assert "HUNTER2" not in shown.stdout + shown.stderr
+    assert "********" in shown.stdout
+    site.conf.chmod(0o644)
+    (found,) = problems(site)
+    assert found.startswith("[power_ipmi] password (")
+
+
+def test_a_command_of_the_site_tells_the_power(site: SiteDirectory) -> None:
+    commands = "status = echo {node} is on\non = true\noff = true\nreset = false\n"
+    site.add_settings(f"[power]\nmodel = command\n[power_command]\n{commands}")
+    assert site.run("imaging-config", "--check").returncode == 0
+    done = site.run("imaging-status", "1-2")
+    assert (done.returncode, done.stdout) == (0, "fit01: on\nfit02: on\n")
+    refused = site.run("imaging-reset", "1")
+    assert refused.returncode == 1
+    assert "exit status 1: nothing" in refused.stdout + refused.stderr

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from imaging.errors import NodeError, Reason
 from imaging.frisbee.dialect import ClientDialect, Progress
 from imaging.node.markers import MarkedCommand
-from imaging.node.power.cmc import CmcCard, open_transport
+from imaging.node.power.asking import Asking
+from imaging.node.power.cmc import CmcCard
+from imaging.node.power.http_exchange import open_transport
 from imaging.node.ramdisk import (
     NETCAT_OPTIONS,
     Inspection,
@@ -185,7 +187,9 @@ async def card() -> AsyncIterator[tuple[CmcCard, Send]]:
     async with trio.open_nursery() as nursery, open_transport() as transport:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        yield CmcCard(transport, "fit01", "127.0.0.1", port, 1, 0.5, 0.001), set_answer
+        place = f"127.0.0.1:{port}"
+        asking = Asking("fit01", f"its CMC {place}", 1, 0.5, 0.001)
+        yield CmcCard(transport, place, asking), set_answer
         nursery.cancel_scope.cancel()
 
 

@@ -9,7 +9,9 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.node.power import PowerState
-from imaging.node.power.cmc import CmcCard, open_transport
+from imaging.node.power.asking import Asking
+from imaging.node.power.cmc import CmcCard
+from imaging.node.power.http_exchange import open_transport
 
 Answer = Callable[[trio.SocketStream, bytes], Awaitable[None]]
 
@@ -31,7 +33,9 @@ async def card_answering(
     async with trio.open_nursery() as nursery, open_transport() as transport:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        yield CmcCard(transport, "fit01", "127.0.0.1", port, attempts, 0.2, 0.001), requests
+        place = f"127.0.0.1:{port}"
+        asking = Asking("fit01", f"its CMC {place}", attempts, 0.2, 0.001)
+        yield CmcCard(transport, place, asking), requests
         nursery.cancel_scope.cancel()
 
 
@@ -98,7 +102,8 @@ async def test_bad_answers(answer: Answer, reason: Reason, words: str) -> None:
 async def test_a_refused_connection_is_tried_again_and_then_told() -> None:
     with trio.fail_after(5):
         async with open_transport() as transport:
-            card = CmcCard(transport, "fit01", "127.0.0.1", 1, 3, 0.2, 0.001)
+            asking = Asking("fit01", "its CMC 127.0.0.1:1", 3, 0.2, 0.001)
+            card = CmcCard(transport, "127.0.0.1:1", asking)
             with pytest.raises(NodeError, match="does not answer to status") as caught:
                 await card.status()
     assert caught.value.reason is Reason.NO_CMC

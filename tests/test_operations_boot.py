@@ -17,7 +17,8 @@ from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Event, Noticed
 from imaging.node.power import PowerState
-from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.boot import RamdiskSearch
+from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
@@ -29,6 +30,7 @@ class Machine:
 
     obeys_reset: bool
     obeys_cycle: bool = True
+    obeys_shutdown: bool = True
     state: PowerState = PowerState.ON
     old: bool = True
     orders: list[str] = field(default_factory=list)
@@ -48,6 +50,11 @@ class Machine:
         self.orders.append("on")
         self.state = PowerState.ON
         self.old = self.old and not self.obeys_cycle
+
+    async def shut_down(self) -> None:
+        self.orders.append("shutdown")
+        if self.obeys_shutdown:
+            self.state = PowerState.OFF
 
     async def info(self) -> str:
         return "made up"
@@ -78,25 +85,36 @@ async def serving(machine: Machine) -> AsyncIterator[int]:
         nursery.cancel_scope.cancel()
 
 
-def quick_settings(port: int, **boot: float) -> Settings:
+def quick_settings(port: int, escalation: str = "reset, cycle", **boot: float) -> Settings:
     settings = Settings()
     pace = {"poll_s": 0.01, "reset_grace_s": 0.2, "timeout_s": 5.0, "shell_timeout_s": 2.0, **boot}
     return msgspec.structs.replace(
         settings,
         boot=msgspec.structs.replace(settings.boot, **pace),
+        power=msgspec.structs.replace(
+            settings.power, escalation=escalation, shutdown_timeout_s=0.1, retry_delay_s=0.01
+        ),
         console=msgspec.structs.replace(settings.console, port=port),
     )
 
 
-async def search(machine: Machine, events: list[Event], **boot: float) -> float | NodeError | None:
+async def search(
+    machine: Machine, events: list[Event], escalation: str = "reset, cycle", **boot: float
+) -> float | NodeError | None:
     """Reset the machine and search its ramdisk; the uptime of what was found, or the failure."""
     with trio.fail_after(20):
         async with open_aio(), serving(machine) as port, AsyncExitStack() as stack:
             story = NodeStory("fit01", events.append)
-            settings = quick_settings(port, **boot)
-            ordered = await power_up(machine)
+            settings = quick_settings(port, escalation, **boot)
+            orders = Escalation(story, machine, settings.power)
+            ordered = await orders.begin()
             hunt = RamdiskSearch(
-                story, "127.0.0.1", settings, Polling(400), card=machine, booted_after=ordered
+                story,
+                "127.0.0.1",
+                settings,
+                Polling(400),
+                escalation=orders,
+                booted_after=ordered,
             )
             try:
                 _, inspection = await hunt.reach(stack, settings.boot.timeout_s)
@@ -153,7 +171,7 @@ async def test_what_has_gone_is_no_reason_any_more() -> None:
                 "127.0.0.1",
                 quick_settings(port),
                 Polling(400),
-                card=None,
+                escalation=None,
                 booted_after=0.0,
             )
             with pytest.raises(NodeError, match="refused") as caught:
@@ -167,12 +185,13 @@ async def test_nothing_that_answers_is_no_telnet() -> None:
     with trio.fail_after(10):
         async with open_aio(), AsyncExitStack() as stack:
             story = NodeStory("fit01", lambda _: None)
+            settings = quick_settings(1)
             hunt = RamdiskSearch(
                 story,
                 "127.0.0.1",
-                quick_settings(1),
+                settings,
                 Polling(400),
-                card=machine,
+                escalation=Escalation(story, machine, settings.power),
                 booted_after=0.0,
             )
             with pytest.raises(NodeError, match="refused") as caught:
@@ -190,3 +209,31 @@ async def test_a_port_without_a_shell_is_not_our_ramdisk() -> None:
     assert isinstance(failure, NodeError)
     assert failure.reason is Reason.NOT_OUR_RAMDISK
     assert "no shell behind it" in str(failure)
+
+
+async def test_a_system_that_shuts_down_is_switched_on_again() -> None:
+    machine = Machine(obeys_reset=True)
+    assert await search(machine, [], escalation="shutdown, reset") == 0.01
+    assert machine.orders == ["shutdown", "on"]
+
+
+async def test_a_system_that_does_not_shut_down_is_reset() -> None:
+    machine, events = Machine(obeys_reset=True, obeys_shutdown=False), list[Event]()
+    assert await search(machine, events, escalation="shutdown reset") == 0.01
+    assert machine.orders == ["shutdown", "reset"]
+    assert any(isinstance(e, Noticed) and "did not shut down" in e.message for e in events)
+
+
+async def test_the_last_that_does_not_shut_down_is_switched_off() -> None:
+    machine = Machine(obeys_reset=False, obeys_shutdown=False)
+    assert await search(machine, [], escalation="shutdown") == 0.01
+    assert machine.orders == ["shutdown", "off", "on"]
+
+
+async def test_each_order_of_the_escalation_is_given_once() -> None:
+    machine = Machine(obeys_reset=False, obeys_cycle=False)
+    failure = await search(machine, [], escalation="reset, reset, cycle")
+    assert isinstance(failure, NodeError)
+    assert failure.reason is Reason.RESET_IGNORED
+    assert "after off and on" in str(failure)
+    assert machine.orders == ["reset", "reset", "off", "on"]

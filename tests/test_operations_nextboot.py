@@ -15,7 +15,8 @@ from imaging.operations.nextboot import (
 )
 from imaging.site.inventory import Inventory
 from imaging.site.locks import LockDirectory
-from imaging.site.schema import BootSettings, PowerSettings, Settings
+from imaging.site.power_schema import PowerSettings
+from imaging.site.schema import BootSettings, Settings
 
 MAC = "02:00:00:00:00:0a"
 LOCKS = LockDirectory(Path("nowhere"))  # no node of the inventory has any of these MACs
@@ -31,9 +32,15 @@ def listed(directory: NextbootDirectory, now: float = 1e10) -> list[NextbootLink
     return list_links(directory, Inventory(()), LOCKS, now)
 
 
-def test_the_longest_need_is_boot_and_four_orders() -> None:
-    power = PowerSettings(attempts=2, request_timeout_s=3.0, retry_delay_s=1.0)
-    assert longest_need_s(Settings(power=power, boot=BootSettings(timeout_s=100.0))) == 132.0
+def test_the_longest_need_is_boot_and_six_orders() -> None:
+    power = PowerSettings(
+        attempts=2,
+        request_timeout_s=3.0,
+        retry_delay_s=1.0,
+        settle_timeout_s=5.0,
+        shutdown_timeout_s=30.0,
+    )
+    assert longest_need_s(Settings(power=power, boot=BootSettings(timeout_s=100.0))) == 183.0
 
 
 def test_a_link_that_has_gone_since_it_was_listed_is_no_error(

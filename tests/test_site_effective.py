@@ -10,7 +10,7 @@ from imaging.cli.config import as_text
 from imaging.errors import ConfigurationError
 from imaging.site.effective import choose_values, effective_values
 from imaging.site.ini import Entry
-from imaging.site.schema import MASK, Secret, is_secret
+from imaging.site.setting_types import MASK, Secret, is_secret
 from imaging.site.settings import _convert
 
 Token = Annotated[Secret, msgspec.Meta(pattern="^[a-z]*$")]

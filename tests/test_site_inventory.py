@@ -38,6 +38,13 @@ def test_macs_come_in_any_spelling(rows: list[dict[str, Any]]) -> None:
     assert inventory.nodes[0].control.mac == "00:03:1d:0e:03:19"
 
 
+def test_a_card_may_be_of_another_model(rows: list[dict[str, Any]]) -> None:
+    rows[1]["cmc"] |= {"model": "redfish", "system": "1"}
+    inventory = parse_inventory(json.dumps(rows).encode())
+    assert [(n.model, n.system) for n in inventory] == [(None, ""), ("redfish", "1"), (None, "")]
+    assert [node.as_row() for node in inventory] == rows
+
+
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
@@ -50,6 +57,9 @@ def test_macs_come_in_any_spelling(rows: list[dict[str, Any]]) -> None:
         (("control", "ip"), "192.168.1.1", r"192.168.1.1 is there already, at \[0\]\.cmc\.ip"),
         (("data", "mac"), "00:03:1D:0E:03:19", r"is there already, at \[0\]\.control\.mac"),
         (("control",), None, r"\[1\]\.control must be an object"),
+        (("cmc", "model"), "ilo", r"\[1\]\.cmc\.model: 'ilo' is none of cmc, redfish, ipmi, com"),
+        (("cmc", "model"), [], r"\[1\]\.cmc\.model: \[\] is none of"),
+        (("cmc", "system"), "../1", r"\[1\]\.cmc\.system: '../1' is not the name of a system"),
         (("other",), {}, r"\[1\]: unknown interface 'other'"),
     ],
 )

@@ -125,7 +125,7 @@ def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -
         ("[powr]\nport = 1", 2, r"unknown section \[powr\]; did you mean 'power'"),
         ("[power]\nprt = 1", 2, r"unknown key 'prt' in \[power\]; did you mean 'port'"),
         ("[power]\nprt.elsewhere = 1", 2, "unknown key 'prt'"),
-        ("[power]\nzzzz = 1", 2, "known are attempts, model, port"),
+        ("[power]\nzzzz = 1", 2, "known are attempts, escalation, model, port"),
         ("[power]\nport = http", 2, "port = http: expected `int`"),
         ("[power]\nport = 0", 2, "port = 0: expected `int` >= 1"),
         ("[power]\nport = 70000", 2, "<= 65535"),

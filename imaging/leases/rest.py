@@ -21,7 +21,8 @@ import trio
 from imaging.errors import ConfigurationError
 from imaging.feedback.wording import printable
 from imaging.leases.lease import LeaseServiceError
-from imaging.site.schema import MASK, LeasesSettings
+from imaging.site.schema import LeasesSettings
+from imaging.site.setting_types import MASK
 
 ANSWER_LIMIT = 16 * 1024 * 1024  # bytes; years of leases are some MiB
 TOLD_LIMIT = 200  # characters of what a service says of itself

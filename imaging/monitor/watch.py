@@ -14,10 +14,11 @@ from imaging.monitor.observations import Observation, Power, PowerSeen
 from imaging.monitor.probes import PowerProbe, Probing, ReachProbe
 from imaging.monitor.rhythm import OFF_CYCLES, Rhythm
 from imaging.monitor.testbed import NodeState, Testbed
-from imaging.node.power.cmc import open_card
+from imaging.node.power.opening import open_card
+from imaging.node.power.readiness import ready_cards
 from imaging.node.remote import SshLogin
 from imaging.site.inventory import Node
-from imaging.site.schema import PowerSettings, Settings
+from imaging.site.schema import Settings
 
 Changed = Callable[[NodeState, NodeState, Observation], None]
 """Who is told a change: the node before, the node after, and what was seen."""
@@ -29,11 +30,14 @@ class Watch:
     def __init__(
         self, nodes: Sequence[Node], settings: Settings, login: SshLogin, on_change: Changed
     ) -> None:
-        """Nothing is known yet. ``on_change`` is called for what changes, and nothing else."""
+        """Nothing is known yet. ``on_change`` is called for what changes, and nothing else.
+
+        Raises ConfigurationError when the nodes' cards cannot be asked.
+        """
         self.testbed = Testbed.of(node.name for node in nodes)
         self._nodes = nodes
         self._settings = settings
-        self._cards = _single_attempts(settings)
+        self._cards = _single_attempts(ready_cards(nodes, settings))
         self._on_change = on_change
         self._probing = Probing.of(settings, login, self.see)
         self._reach_rhythms: dict[str, Rhythm] = {}
@@ -76,7 +80,8 @@ class Watch:
             nursery.start_soon(reach.keep, ReachProbe(node, self._probing).look)
 
 
-def _single_attempts(settings: Settings) -> PowerSettings:
+def _single_attempts(settings: Settings) -> Settings:
     """How cards are asked: the next cycle is the next attempt."""
     timeout_s = settings.monitor.probe_timeout_s
-    return msgspec.structs.replace(settings.power, attempts=1, request_timeout_s=timeout_s)
+    power = msgspec.structs.replace(settings.power, attempts=1, request_timeout_s=timeout_s)
+    return msgspec.structs.replace(settings, power=power)

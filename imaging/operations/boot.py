@@ -5,7 +5,6 @@ be up because the card ignored the reset. The ramdisk's uptime must be less than
 reset; until it is, the connection is dropped and tried again.
 """
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -15,50 +14,13 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.node.connection import connect, words
 from imaging.node.console import Console, open_console
-from imaging.node.power import PowerCard, PowerState
 from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
+from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
-SWITCH_ON_BUDGET_S = 0.3  # also when the time is up: --timeout ends within a second of it
 SHELL_RETRY_S = 1.0  # what was typed too early for a shell is typed again
-
-
-async def power_up(card: PowerCard, on_order: Callable[[], None] = lambda: None) -> float:
-    """Make the node boot: reset when it is on, on when it is off.
-
-    ``on_order`` is called when the card's state is known, before it is told anything. Returns the
-    time of the order (trio's clock), taken before it was sent. Raises NodeError.
-    """
-    state = await card.status()
-    on_order()
-    ordered = trio.current_time()
-    await (card.reset() if state is PowerState.ON else card.turn_on())
-    return ordered
-
-
-async def power_cycle(card: PowerCard, story: NodeStory) -> float:
-    """The harder way, for a card whose reset does nothing: off, then on.
-
-    Whatever ends it in between, the node is not left off for that. Returns the time of the order
-    to switch on. Raises NodeError.
-    """
-    try:
-        await card.turn_off()
-        ordered = trio.current_time()
-        await card.turn_on()
-    except BaseException:
-        with trio.move_on_after(SWITCH_ON_BUDGET_S, shield=True):
-            try:
-                await card.turn_on()
-                story.notice("it was switched on again")
-            except NodeError as error:
-                story.notice(f"it may have been left off: {error}")
-            raise
-        story.notice("it may have been left off: its card was too slow to switch it on again")
-        raise
-    return ordered
 
 
 @dataclass(slots=True)
@@ -79,19 +41,19 @@ class RamdiskSearch:
         settings: Settings,
         polling: Polling,
         *,
-        card: PowerCard | None,
+        escalation: Escalation | None,
         booted_after: float | None,
     ) -> None:
         """What is accepted is a system booted after ``booted_after`` (trio's clock).
 
-        None accepts any. ``card`` is the one that was told to reset the node, and is told once
-        more, harder, when that was ignored; None when nobody was told.
+        None accepts any. ``escalation`` has begun with a reset of the node, and goes on, harder,
+        when that was ignored; None when nobody has reset it.
         """
         self._story = story
         self._address = address
         self._settings = settings
         self._polling = polling
-        self._card = card
+        self._escalation = escalation
         self._booted_after = booted_after
         self._sighting = Sighting()
 
@@ -102,7 +64,6 @@ class RamdiskSearch:
         ``not-our-ramdisk`` or ``reset-ignored``.
         """
         started = trio.current_time()
-        escalated = False
         with trio.move_on_after(patience_s):
             await self._polling.pause(0)
             while True:
@@ -115,20 +76,19 @@ class RamdiskSearch:
                 if self._is_overdue() and self._sighting.reason is Reason.NO_TELNET:
                     await self._look_for_old_system()
                 self._story.sight(self._sighting.what)
-                if self._card is not None and self._reset_was_ignored():
-                    if escalated:
+                if self._escalation is not None and self._reset_was_ignored():
+                    ordered = await self._escalation.harder()
+                    if ordered is None:
                         break
-                    escalated = True
-                    self._story.notice("the reset was ignored: switching off and on again")
-                    self._booted_after = started = await power_cycle(self._card, self._story)
+                    self._booted_after = started = ordered
                     self._sighting = Sighting()
                 await self._polling.pause(self._settings.boot.poll_s)
-        raise self._failure(started, escalated)
+        raise self._failure(started)
 
     def _is_overdue(self) -> bool:
         """Whether the node was told to boot, and has had all the time that this should take."""
         return (
-            self._card is not None
+            self._escalation is not None
             and self._booted_after is not None
             and trio.current_time() - self._booted_after > self._settings.boot.reset_grace_s
         )
@@ -154,16 +114,14 @@ class RamdiskSearch:
             "node does not boot from the network first",
         )
 
-    def _failure(self, started: float, escalated: bool) -> NodeError:
+    def _failure(self, started: float) -> NodeError:
         since = trio.current_time() - started
-        order = "off and on" if escalated else "the reset"
-        if self._card is None:
-            order = "the first attempt"
+        order = "the first attempt" if self._escalation is None else self._escalation.last
         return NodeError(
             f"{self._story.node}: no ramdisk at {self._address}:{self._settings.console.port} "
             f"{since:.1f} s after {order}: {self._sighting.what}",
             reason=self._sighting.reason,
-            hint="is the node in its ramdisk?" if self._card is None else None,
+            hint="is the node in its ramdisk?" if self._escalation is None else None,
         )
 
     async def _try_once(self, attempt: AsyncExitStack) -> tuple[Console, Inspection] | None:
@@ -203,7 +161,7 @@ class RamdiskSearch:
         if inspection.uptime_s <= since + self._settings.boot.uptime_slack_s:
             return True
         what = f"a system is up since {inspection.uptime_s:.0f} s"
-        if self._card is None:
+        if self._escalation is None:
             self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, f"{what}, which is too long")
         else:
             self._sighting = Sighting(Reason.RESET_IGNORED, f"{what}, so the reset was ignored")

@@ -22,7 +22,7 @@ from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
-from imaging.node.power.cmc import open_card
+from imaging.node.power.opening import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
@@ -189,7 +189,7 @@ async def _load_node(
     polling: Polling,
     stagger: Stagger,
 ) -> None:
-    async with open_card(node, plan.settings.power) as card:
+    async with open_card(node, plan.settings) as card:
         await _NodeLoad(plan, node, emit, server, card, guard, polling, stagger).run()
 
 

@@ -11,7 +11,7 @@ from imaging.site.locks import LockDirectory, LockTakenError, Owner
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
 
-ORDERS = 4  # to a power card while the node's link is there: status, reset, and off and on
+ORDERS = 6  # to a power card before the boot: status, shutdown, status, off, status, on
 
 
 class Action(StrEnum):
@@ -64,7 +64,8 @@ def longest_need_s(settings: Settings) -> float:
     """
     power = settings.power
     order_s = power.attempts * (power.request_timeout_s + power.retry_delay_s)
-    return settings.boot.timeout_s + ORDERS * order_s
+    waits_s = power.settle_timeout_s + power.shutdown_timeout_s
+    return settings.boot.timeout_s + waits_s + ORDERS * order_s
 
 
 def list_links(

@@ -12,13 +12,14 @@ from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
-from imaging.node.power.cmc import open_card
+from imaging.node.power.opening import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node
 from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
-from imaging.site.schema import PowerSettings, Settings
+from imaging.site.power_schema import PowerSettings
+from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
 
 
@@ -82,7 +83,7 @@ async def power(plan: PowerPlan, emit: Emit) -> None:
 
 async def _tell(plan: PowerPlan, node: Node, story: NodeStory, stagger: Stagger) -> None:
     try:
-        async with open_card(node, plan.settings.power) as card, AsyncExitStack() as owned:
+        async with open_card(node, plan.settings) as card, AsyncExitStack() as owned:
             if plan.verb in CHANGES and not plan.force:
                 # nothing is left behind by these, so no guard is needed
                 lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)

@@ -19,6 +19,7 @@ from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
 from imaging.node.nextboot import NextbootDirectory
+from imaging.node.power.readiness import ready_cards
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import CHANGES, PowerPlan, Verb
@@ -63,6 +64,7 @@ def plan_load(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )
     image = ImageLibrary.of(settings.images).open(name)
+    settings = ready_cards(nodes, settings)
     server = _server_plan(settings, image.path, nodes[0], bandwidth_mibps)
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     server.locks.check()
@@ -164,6 +166,7 @@ def plan_save(
     if comment.encode(errors="replace").decode() != comment:
         raise ConfigurationError("the comment is not UTF-8 text")
     node = nodes[0]
+    settings = ready_cards(nodes, settings)
     try:
         image = new_image(ImageLibrary.of(settings.images), name, replace=replace)
     except OSError as error:
@@ -233,6 +236,7 @@ def plan_power(
     """Plan what the power cards are told. Raises ConfigurationError."""
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
+    settings = ready_cards(nodes, settings)
     return PowerPlan(tuple(nodes), settings, verb, force, authorization)
 
 

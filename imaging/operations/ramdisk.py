@@ -17,7 +17,8 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
 from imaging.operations.authorization import Authorization
-from imaging.operations.boot import RamdiskSearch, power_up
+from imaging.operations.boot import RamdiskSearch
+from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
 from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
@@ -50,8 +51,9 @@ class RamdiskVisit:
         NodeError.
         """
         with ExitStack() as links:
-            ordered: float | None = None
+            ordered, escalation = None, None
             if self.card is not None:
+                escalation = Escalation(self.story, self.card, self.settings.power)
                 await self.stagger.turn()
             # it may have been a while until the node was free, and its turn
             await self.authorization.confirm(self.story)
@@ -62,7 +64,7 @@ class RamdiskVisit:
                     links.enter_context(self.guard.link(place, target))
                     links.enter_context(self.nextboot.link(mac, self.node.name))
                 with self.story.step(Step.POWER):
-                    ordered = await power_up(self.card, self._note_order)
+                    ordered = await escalation.begin(self._note_order)
             with self.story.step(Step.BOOT) as detail:
                 started = trio.current_time() if ordered is None else ordered
                 search = RamdiskSearch(
@@ -70,7 +72,7 @@ class RamdiskVisit:
                     self.node.control.ip,
                     self.settings,
                     self.polling,
-                    card=self.card,
+                    escalation=escalation,
                     booted_after=ordered,
                 )
                 boot = self.settings.boot

@@ -28,10 +28,10 @@ from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
-from imaging.node.power.cmc import open_card
+from imaging.node.power.opening import open_card
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.authorization import UNRESTRICTED, Authorization
-from imaging.operations.boot import power_up
+from imaging.operations.escalation import power_up
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
@@ -120,7 +120,7 @@ async def save(plan: SavePlan, emit: Emit) -> None:
         try:
             if plan.reset:
                 sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
-            async with open_aio(), open_card(plan.node, plan.settings.power) as card:
+            async with open_aio(), open_card(plan.node, plan.settings) as card:
                 await _NodeSave(plan, emit, card, partial, guard).run()
         finally:
             partial.close()

@@ -13,9 +13,14 @@ from pathlib import Path
 from imaging.errors import ConfigurationError
 from imaging.images.library import ImageLibrary
 from imaging.node.nextboot import NextbootDirectory
+from imaging.node.power.passwords import find_password
+from imaging.node.power.readiness import check_commands, check_orders, model_of
+from imaging.site.effective import effective_values
 from imaging.site.inventory import load_inventory
+from imaging.site.power_schema import PowerModel
 from imaging.site.schema import Settings
 from imaging.site.selection import select
+from imaging.site.setting_types import MASK
 from imaging.site.settings import LoadedSettings
 from imaging.site.tools import find_command
 
@@ -44,20 +49,54 @@ def site_problems(loaded: LoadedSettings) -> list[Problem]:
             found.append(Problem(section, key, origin, error.message))
         except OSError as error:  # a path whose directories may not even be searched
             found.append(Problem(section, key, origin, f"{error.filename}: {error.strerror}"))
-    exposed = _exposed_token(loaded)
-    if exposed is not None:
-        found.append(Problem("leases", "token", loaded.origins["leases.token"], exposed))
+    found += [
+        Problem(value.section, value.key, value.origin, exposed)
+        for value in effective_values(loaded.settings, loaded.origins)
+        if value.value == MASK and (exposed := _exposed(value.origin))
+    ]
     return found
 
 
-def _exposed_token(loaded: LoadedSettings) -> str | None:
-    """What is wrong with the file that holds the token: who else can read it could book."""
-    if not loaded.settings.leases.token:
-        return None
-    file = Path(loaded.origins["leases.token"].rpartition(":")[0])
+def _exposed(origin: str) -> str | None:
+    """What is wrong with a file that holds a secret: who else can read it could use it."""
+    file = Path(origin.rpartition(":")[0])
     if not file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         return None
     return f"others can read {file}, which holds a secret"
+
+
+def _models(settings: Settings) -> set[PowerModel]:
+    """The models of power cards that there are; an unusable inventory is told of elsewhere."""
+    try:
+        return {model_of(node, settings) for node in load_inventory(settings.inventory.file)}
+    except ConfigurationError:
+        return set()
+
+
+def _check_escalation(settings: Settings) -> None:
+    check_orders(_models(settings), settings)
+
+
+def _check_redfish_password(settings: Settings) -> None:
+    if "redfish" in _models(settings):
+        redfish = settings.power_redfish
+        find_password("power_redfish", redfish.user, redfish.password, redfish.password_file)
+
+
+def _check_ipmi_tool(settings: Settings) -> None:
+    if "ipmi" in _models(settings):
+        find_command(shlex.split(settings.power_ipmi.tool), "[power_ipmi] tool")
+
+
+def _check_ipmi_password(settings: Settings) -> None:
+    if "ipmi" in _models(settings):
+        ipmi = settings.power_ipmi
+        find_password("power_ipmi", ipmi.user, ipmi.password, ipmi.password_file)
+
+
+def _check_power_commands(settings: Settings) -> None:
+    if "command" in _models(settings):
+        check_commands(settings)
 
 
 def _check_inventory(settings: Settings) -> None:
@@ -154,8 +193,15 @@ def _check_leases_file(settings: Settings) -> None:
     _check_directory(file.parent, os.X_OK, "look")
 
 
-def _check_certificates(settings: Settings) -> None:
-    file = settings.leases.ca_file
+def _check_lease_certificates(settings: Settings) -> None:
+    _check_certificates(settings.leases.ca_file)
+
+
+def _check_redfish_certificates(settings: Settings) -> None:
+    _check_certificates(settings.power_redfish.ca_file)
+
+
+def _check_certificates(file: Path | None) -> None:
     if file is None:
         return
     if not file.is_file():
@@ -193,6 +239,12 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("images", "default"): _check_default_image,
     ("nextboot", "directory"): _check_nextboot,
     ("nextboot", "ramdisk"): _check_ramdisk,
+    ("power", "escalation"): _check_escalation,
+    ("power_redfish", "password_file"): _check_redfish_password,
+    ("power_redfish", "ca_file"): _check_redfish_certificates,
+    ("power_ipmi", "tool"): _check_ipmi_tool,
+    ("power_ipmi", "password_file"): _check_ipmi_password,
+    ("power_command", "status"): _check_power_commands,
     ("multicast", "server"): _check_server,
     ("ssh", "key"): _check_key,
     ("locks", "directory"): _check_locks,
@@ -200,5 +252,5 @@ CHECKS: dict[tuple[str, str], Callable[[Settings], None]] = {
     ("transcripts", "directory"): _check_transcripts,
     ("history", "file"): _check_history,
     ("leases", "file"): _check_leases_file,
-    ("leases", "ca_file"): _check_certificates,
+    ("leases", "ca_file"): _check_lease_certificates,
 }

@@ -100,7 +100,12 @@ async def _wait_for(
     else:
         with story.step(Step.TELNET):
             ramdisk = RamdiskSearch(
-                story, node.control.ip, settings, polling, card=None, booted_after=booted_after
+                story,
+                node.control.ip,
+                settings,
+                polling,
+                escalation=None,
+                booted_after=booted_after,
             )
             async with AsyncExitStack() as consoles:
                 await ramdisk.reach(consoles, FOREVER)

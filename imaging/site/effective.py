@@ -8,7 +8,7 @@ from typing import get_type_hints
 import msgspec
 
 from imaging.errors import ConfigurationError
-from imaging.site.schema import MASK, is_secret
+from imaging.site.setting_types import MASK, is_secret
 
 
 @dataclass(frozen=True, slots=True)

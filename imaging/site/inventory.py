@@ -5,6 +5,9 @@ JSON, a list of nodes; ``cmc`` is the power card, ``control`` the interface the 
 
     [{"cmc":     {"hostname": "reboot01", "ip": "192.168.1.1", "mac": "02:00:00:00:00:01"},
       "control": {"hostname": "fit01",    "ip": "192.168.3.1", "mac": "00:03:1d:0e:03:19"}}]
+
+``cmc`` may also have ``model``, how this card is spoken to when it is not as ``[power] model``
+says, and ``system``, the name of the node's system where a Redfish BMC has several.
 """
 
 import ipaddress
@@ -15,8 +18,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast, get_args
 
 from imaging.errors import ConfigurationError
+from imaging.site.power_schema import PowerModel
 
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
@@ -42,11 +47,17 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: its own interface, its power card, and perhaps a data interface."""
+    """A node: its own interface, its power card, and perhaps a data interface.
+
+    ``model`` is how its card is spoken to, None what the settings say; ``system`` is which of the
+    systems of a Redfish BMC it is, "" the only one.
+    """
 
     control: Interface
     cmc: Interface
     data: Interface | None = None
+    model: PowerModel | None = field(default=None, kw_only=True)
+    system: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
@@ -73,7 +84,10 @@ class Node:
     def as_row(self) -> dict[str, dict[str, str]]:
         """The node as the inventory's file has it."""
         interfaces = {"cmc": self.cmc, "control": self.control, "data": self.data}
-        return {kind: asdict(found) for kind, found in interfaces.items() if found is not None}
+        row = {kind: asdict(found) for kind, found in interfaces.items() if found is not None}
+        row["cmc"] |= {"model": self.model} if self.model else {}
+        row["cmc"] |= {"system": self.system} if self.system else {}
+        return row
 
 
 @dataclass(frozen=True)
@@ -216,10 +230,21 @@ class _Reader:
         }
         control, cmc = found.get("control"), found.get("cmc")
         if control is not None and cmc is not None:
-            self.nodes.append(Node(control, cmc, found.get("data")))
+            model, system = self._card(row["cmc"], f"{place}.cmc")
+            self.nodes.append(Node(control, cmc, found.get("data"), model=model, system=system))
 
     def _report(self, problem: str) -> None:
         self.problems.append(f"{self._where}: {problem}")
+
+    def _card(self, value: dict[str, object], place: str) -> tuple[PowerModel | None, str]:
+        """What the row of a power card has beside its addresses."""
+        model, system = value.get("model"), value.get("system", "")
+        known = get_args(PowerModel)
+        if model is not None and model not in known:
+            self._report(f"{place}.model: {model!r} is none of {', '.join(known)}")
+        if not isinstance(system, str) or (system and not _HOSTNAME.fullmatch(system)):
+            self._report(f"{place}.system: {system!r} is not the name of a system")
+        return cast(PowerModel | None, model), str(system)
 
     def _interface(self, value: object, place: str) -> Interface | None:
         if not isinstance(value, dict):

@@ -6,27 +6,28 @@ says what each key means; a test holds the two together.
 
 import ipaddress
 import re
-import shlex
 import urllib.parse
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-Seconds = Annotated[float, Meta(gt=0, le=86400)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Attempts = Annotated[int, Meta(ge=1, le=100)]
-Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Secret = Annotated[str, Meta(extra={"secret": True})]  # used, but never shown
-MASK = "********"  # what is shown of a secret
-
-
-def is_secret(kind: object) -> bool:
-    """Whether an annotated type, or one of its alternatives, is marked as secret."""
-    if isinstance(kind, Meta):
-        return bool((kind.extra or {}).get("secret"))
-    return any(is_secret(part) for part in get_args(kind))
+from imaging.site.power_schema import (
+    PowerCommandSettings,
+    PowerIpmiSettings,
+    PowerRedfishSettings,
+    PowerSettings,
+)
+from imaging.site.setting_types import (
+    Attempts,
+    Port,
+    Seconds,
+    Secret,
+    SecretKeeper,
+    Word,
+    check_command,
+)
 
 
 class InventorySettings(msgspec.Struct, frozen=True):
@@ -56,19 +57,6 @@ class NextbootSettings(msgspec.Struct, frozen=True):
     ramdisk: Word = "pxefrisbee"
 
 
-class PowerSettings(msgspec.Struct, frozen=True):
-    """[power]"""
-
-    model: Literal["cmc"] = "cmc"
-    port: Port = 80
-    request_timeout_s: Seconds = 5.0
-    attempts: Attempts = 3
-    retry_delay_s: Seconds = 0.5
-    settle_timeout_s: Seconds = 5.0
-    stagger_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
-    timeout_s: Seconds = 60.0
-
-
 class BootSettings(msgspec.Struct, frozen=True):
     """[boot]"""
 
@@ -88,15 +76,6 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     port: Port = 23
 
 
-def _check_command(key: str, text: str) -> None:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"{key}: {text!r} is not a command: {error}") from error
-    if not words:
-        raise ValueError(f"{key}: the command is empty")
-
-
 class RamdiskSettings(msgspec.Struct, frozen=True):
     """[ramdisk]"""
 
@@ -108,9 +87,9 @@ class RamdiskSettings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no command."""
-        _check_command("client", self.client)
-        _check_command("imagezip", self.imagezip)
-        _check_command("netcat", self.netcat)
+        check_command("client", self.client)
+        check_command("imagezip", self.imagezip)
+        check_command("netcat", self.netcat)
 
 
 class MulticastSettings(msgspec.Struct, frozen=True):
@@ -128,7 +107,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no address, no multicast network, no range of ports."""
-        _check_command("server", self.server)
+        check_command("server", self.server)
         if self.address:
             try:
                 ipaddress.IPv4Address(self.address)
@@ -218,7 +197,7 @@ class HistorySettings(msgspec.Struct, frozen=True):
     file: Path | None = None
 
 
-class LeasesSettings(msgspec.Struct, frozen=True):
+class LeasesSettings(SecretKeeper, frozen=True):
     """[leases]"""
 
     backend: Literal["none", "local", "r2labapi"] = "none"
@@ -239,11 +218,6 @@ class LeasesSettings(msgspec.Struct, frozen=True):
         _check_url("url", self.url)
         if not re.fullmatch("[!-~]*", self.token):
             raise ValueError("token: holds blanks, or what is not ASCII")
-
-    def __repr__(self) -> str:
-        """Without the token: tracebacks and logs show such texts."""
-        masked = msgspec.structs.replace(self, token=MASK) if self.token else self
-        return super(LeasesSettings, masked).__repr__()
 
     @property
     def privileged_logins(self) -> frozenset[str]:
@@ -303,6 +277,9 @@ class Settings(msgspec.Struct, frozen=True):
     images: ImagesSettings = ImagesSettings()
     nextboot: NextbootSettings = NextbootSettings()
     power: PowerSettings = PowerSettings()
+    power_redfish: PowerRedfishSettings = PowerRedfishSettings()
+    power_ipmi: PowerIpmiSettings = PowerIpmiSettings()
+    power_command: PowerCommandSettings = PowerCommandSettings()
     boot: BootSettings = BootSettings()
     console: ConsoleSettings = ConsoleSettings()
     ramdisk: RamdiskSettings = RamdiskSettings()

@@ -18,7 +18,8 @@ import msgspec
 from imaging.errors import ConfigurationError
 from imaging.site.ini import Entry, parse_ini
 from imaging.site.inventory import open_nonblocking
-from imaging.site.schema import MASK, Settings, is_secret
+from imaging.site.schema import Settings
+from imaging.site.setting_types import MASK, is_secret
 
 SYSTEM_FILE = Path("/etc/imaging.conf")
 SIZE_LIMIT = 1024 * 1024  # bytes; no honest settings file is larger

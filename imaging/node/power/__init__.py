@@ -1,4 +1,8 @@
-"""Power cards: one small file per model, each with the same five verbs."""
+"""Power cards: one small file per model, each with the same verbs.
+
+``opening`` picks the model of a node; ``asking`` has what they share: so many attempts, each
+bounded in time, and the errors. ``docs/power.md`` says how to write another model.
+"""
 
 from enum import Enum
 from typing import Protocol
@@ -15,7 +19,7 @@ class PowerCard(Protocol):
     """The power card of one node.
 
     Every verb raises NodeError: ``no-cmc`` when the card does not answer, ``power-refused`` when
-    it answers something else than it should.
+    it answers something else than it should. All may be repeated without harm.
     """
 
     async def status(self) -> PowerState:
@@ -29,6 +33,9 @@ class PowerCard(Protocol):
 
     async def reset(self) -> None:
         """Restart a node that has power."""
+
+    async def shut_down(self) -> None:
+        """Ask the node's system to end and switch itself off, which it may take long to do."""
 
     async def info(self) -> str:
         """What the card says about itself, in lines of printable text."""
