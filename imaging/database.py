@@ -13,7 +13,9 @@ def upgrade(connection: sqlite3.Connection, application_id: int, migrations: Mig
 
     Raises ValueError when the file is not ours, or of a later version, and sqlite3.Error.
     """
-    if _version(connection, application_id, migrations) == len(migrations):
+    with _transaction(connection, "DEFERRED"):  # a reader may not begin one that writes
+        version = _version(connection, application_id, migrations)
+    if version == len(migrations):
         return
     # alone, because several commands may find the file empty at once
     with transaction(connection):
@@ -27,7 +29,13 @@ def upgrade(connection: sqlite3.Connection, application_id: int, migrations: Mig
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All that the block writes, or nothing of it; nobody else writes meanwhile."""
-    connection.execute("BEGIN IMMEDIATE")
+    with _transaction(connection, "IMMEDIATE"):
+        yield
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")
@@ -39,7 +47,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _version(connection: sqlite3.Connection, application_id: int, migrations: Migrations) -> int:
-    """The version of a file of ours, 0 when it is empty."""
+    """The version of a file of ours, 0 when it is empty.
+
+    Within a transaction: the three looks must be at one state, while others may make the tables.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

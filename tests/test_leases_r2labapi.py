@@ -115,9 +115,38 @@ BAD_ANSWERS = [
     ("garbage", "does not answer: "),
     ("no-json", "sends what makes no sense: it is not JSON"),
     ("redirect", "redirects to http://127.0.0.1:9/leases, which is not followed"),
+    ("redirect-nonsense", "redirects to http://xn--a/leases, which is not followed"),
     ("wrong-types", "sends what makes no sense: Expected `int`, got `str`"),
     ("no-zone", "sends what makes no sense: Expected `datetime` with a timezone"),
 ]
+
+
+# what httpx makes a request of, or else an error of one kind or another
+NO_PLACES = ["http://xn--a/x", "http://[::1", "http://a:b/", "//[", "?" * 3000, ""]
+
+
+@pytest.mark.parametrize("place", NO_PLACES, ids=lambda place: place[:20])
+async def test_where_a_redirect_goes_is_not_even_looked_at(
+    service: ServedLeases, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imaging.testbed.lease_service.NO_PLACE", place)
+    service.fault("redirect-nonsense")
+    with pytest.raises(LeaseServiceError) as caught:
+        await held(service.settings)
+    told = f"the lease service {service.settings.url} redirects to {place}"
+    assert str(caught.value).startswith(told[:150])
+
+
+@pytest.mark.parametrize("place", ["http://xn--a", "http://xn--zz--", "http://a:b", "http://[x]"])
+async def test_pages_that_go_on_at_no_place(
+    service: ServedLeases, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await book(service, 0, 1)
+    await book(service, 1, 2)
+    rows = "imaging.testbed.lease_service.LeaseService._page"
+    monkeypatch.setattr(rows, lambda *_: (200, [], [("Link", f'<{place}/>; rel="next"')]))
+    with pytest.raises(LeaseServiceError, match="goes on at what is no URL"):
+        await held(service.settings)
 
 
 @pytest.mark.parametrize(("fault", "words"), BAD_ANSWERS)

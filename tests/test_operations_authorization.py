@@ -240,7 +240,13 @@ async def test_many_nodes_at_once_ask_once(service: ServedLeases) -> None:
     assert len(service.requests) == 2 * asked
 
 
-async def test_while_nobody_answers_the_lease_counts_that_was_known(service: ServedLeases) -> None:
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("down", "does not answer"), ("redirect-nonsense", "redirects to http://xn--a/leases")],
+)
+async def test_while_nobody_answers_the_lease_counts_that_was_known(
+    service: ServedLeases, fault: str, words: str
+) -> None:
     clock = Clock()
     clock.now = start = time.time() // 60 * 60
     await ask_leases(
@@ -248,18 +254,18 @@ async def test_while_nobody_answers_the_lease_counts_that_was_known(service: Ser
         lambda leases: leases.book(Actor("alice"), "alice", start, start + HOUR, None),
     )
     authorization = await looked(service.settings, clock)
-    service.fault("down")
+    service.fault(fault)
     clock.now = start + 60
     first, second = Story("fit01"), Story("fit02")
     await authorization.confirm(first.story)
     await authorization.confirm(second.story)
     (notice,) = first.notices + second.notices  # told once
-    assert "does not answer" in notice
+    assert words in notice
     assert "the lease of alice lasts until" in notice
     clock.now = start + HOUR
     error = await refusal(authorization)
     assert error.reason is Reason.LEASES_UNREACHABLE
-    assert "does not answer" in str(error)
+    assert words in str(error)
     assert authorization.has_lapsed("fit01")
 
 

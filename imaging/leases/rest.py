@@ -53,12 +53,23 @@ async def open_service(settings: LeasesSettings) -> AsyncIterator["Service"]:
     no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     async with httpx.AsyncClient(
         cookies=no_cookies,
+        event_hooks={"response": [_refuse_redirect]},
         trust_env=False,
         verify=await trio.to_thread.run_sync(_trust, settings),
         timeout=settings.request_timeout_s,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     ) as client:
         yield Service(client, settings)
+
+
+class _RedirectedError(Exception):
+    """The answer is a redirect; the text is where to, as the service says it."""
+
+
+async def _refuse_redirect(response: httpx.Response) -> None:
+    """End before httpx looks where it goes: of some places that makes a ValueError."""
+    if response.is_redirect:
+        raise _RedirectedError(response.headers.get("location", ""))
 
 
 def _trust(settings: LeasesSettings) -> ssl.SSLContext | bool:
@@ -154,6 +165,8 @@ class Service:
                     cause, arrived = _why(error), False
                 except httpx.RequestError as error:
                     cause = _why(error)
+                except _RedirectedError as error:
+                    raise self.failed(f"redirects to {error}, which is not followed") from None
                 else:
                     if reply.status < SERVER_ERROR or not repeatable:
                         return reply
@@ -186,19 +199,20 @@ class Service:
                         enough.cancel(reason="the answer is too long")
         if len(body) > ANSWER_LIMIT:
             raise self.failed(f"sent more than {ANSWER_LIMIT} bytes")
-        if response.is_redirect:
-            place = response.headers.get("location", "")
-            raise self.failed(f"redirects to {place}, which is not followed")
         return Reply(
             response.status_code, bytes(body), url, self._next_url(response), _total(response)
         )
 
     def _next_url(self, response: httpx.Response) -> httpx.URL | None:
         text = response.links.get("next", {}).get("url")
+        if text is None:
+            return None
         try:
-            return None if text is None else response.url.join(text)
-        except httpx.InvalidURL:
+            url = response.url.join(text)
+            _ = url.host  # only now it is seen whether an international name is one
+        except (httpx.InvalidURL, ValueError):
             raise self.failed("goes on at what is no URL") from None
+        return url
 
 
 def _total(response: httpx.Response) -> int | None:

@@ -119,6 +119,7 @@ KINDS: Mapping[str, Mapping[str, tuple[str, Argument | None]]] = {
         "no-json": ("a page of a proxy instead of JSON", None),
         "flood": ("an answer that never ends", None),
         "redirect": ("the answer is a redirect to another service", None),
+        "redirect-nonsense": ("the answer is a redirect to what is no host", None),
         "expired-token": ("every token has expired; a login gives a new one", None),
         "wrong-types": ("the leases have texts for numbers", None),
         "no-zone": ("the times of the leases have no zone", None),

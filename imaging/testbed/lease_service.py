@@ -22,6 +22,17 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 10.0  # a client that sends no whole request is dropped
 DOMAIN, PASSWORD = "@testbed", "testbed"  # of all who log in
 ELSEWHERE = "http://127.0.0.1:9/leases"
+NO_PLACE = "http://xn--a/leases"  # what begins so is an encoded name, but this decodes to none
+ACCIDENTS = (
+    "hang",
+    "slow",
+    "http-500",
+    "garbage",
+    "no-json",
+    "flood",
+    "redirect",
+    "redirect-nonsense",
+)
 ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 PROXY_PAGE = b"<html><body><h1>Sign in to the network</h1></body></html>"
 
@@ -94,7 +105,7 @@ class LeaseService:
     async def _answer(
         self, stream: trio.SocketStream, connection: h11.Connection, question: Question
     ) -> None:
-        fault = self._take("hang", "slow", "http-500", "garbage", "no-json", "flood", "redirect")
+        fault = self._take(*ACCIDENTS)
         match fault.word if fault else "":
             case "hang":
                 await say_nothing(stream)
@@ -105,8 +116,8 @@ class LeaseService:
                 await flood(stream)
             case "no-json":
                 await stream.send_all(encoded_answer(connection, 200, PROXY_PAGE, []))
-            case "redirect":
-                headers = [("Location", ELSEWHERE)]
+            case "redirect" | "redirect-nonsense" as word:
+                headers = [("Location", ELSEWHERE if word == "redirect" else NO_PLACE)]
                 await stream.send_all(encoded_answer(connection, 307, b"", headers))
             case "http-500":
                 await self._send(stream, connection, 500, {"detail": "the database is gone"})

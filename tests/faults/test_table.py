@@ -207,6 +207,7 @@ LEASES = {
     "leases=no-json": Reason.LEASES_UNREACHABLE,
     "leases=flood": Reason.LEASES_UNREACHABLE,
     "leases=redirect": Reason.LEASES_UNREACHABLE,
+    "leases=redirect-nonsense": Reason.LEASES_UNREACHABLE,
     "leases=wrong-types": Reason.LEASES_UNREACHABLE,
     "leases=no-zone": Reason.LEASES_UNREACHABLE,
     "leases=down*1": None,
