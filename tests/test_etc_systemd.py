@@ -1,5 +1,6 @@
 """The units of systemd: what they start exists, and systemd understands them."""
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from tests.commands import BIN
 from tests.report_samples import DOCS
+from tests.site_directory import SiteDirectory
 
 UNITS = sorted((DOCS.parent / "etc/systemd").glob("*.service"))
 PREFIX = "/opt/imaging/bin/"
@@ -41,7 +43,24 @@ def test_the_command_and_its_options_exist(unit: Path) -> None:
     command = entry.load()
     assert isinstance(command, click.Command)
     with command.make_context(name, arguments) as context:
-        assert context.params["use_all"]
+        assert context.params["node_spec"] == ()
+
+
+def test_the_sweep_leaves_no_link_to_the_ramdisk(tmp_path: Path) -> None:
+    """Be it of a node that nobody uses any more, or of one that was replaced."""
+    site = SiteDirectory(tmp_path)
+    site.add_settings("[inventory]\nall_nodes = 1-2\n")
+    links = [
+        site.links / f"01-{mac}"
+        for mac in ("00-03-1d-0e-03-01", "00-03-1d-0e-03-03", "02-00-00-00-00-99")
+    ]
+    for link in links:
+        link.symlink_to("pxefrisbee")
+    (unit,) = (unit for unit in UNITS if unit.stem == "imaging-nextboot")
+    program, *arguments = started(unit)
+    done = site.run(program.removeprefix(PREFIX), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [link for link in links if os.path.lexists(link)] == []
 
 
 @needs_systemd

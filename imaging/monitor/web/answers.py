@@ -27,6 +27,7 @@ HEADERS = (
 )
 TEXT = "text/plain; charset=utf-8"
 READING = ("GET", "HEAD")
+VERSIONS = ("1.0", "1.1")
 
 
 def header(scope: HTTPScope, name: bytes) -> list[str]:
@@ -78,7 +79,10 @@ class ReadersOnly:
         if scope["type"] != "http":
             return
         hosts = header(scope, b"host")
-        if len(hosts) != 1 or not is_known_host(hosts[0], self._names):
+        if scope["http_version"] not in VERSIONS:
+            # in HTTP/2 a client can have an answer wait as long as it likes, unless that is empty
+            await answer(scope, send, 505, TEXT, b"")
+        elif len(hosts) != 1 or not is_known_host(hosts[0], self._names):
             text = "unknown name of this host: see [monitor] web_hosts\n"
             await answer(scope, send, 421, TEXT, text.encode())
         elif scope["method"] not in READING:
