@@ -15,6 +15,7 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.node.connection import connect, words
 from imaging.node.console import Console, open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
 from imaging.operations.polling import Polling
@@ -81,11 +82,13 @@ class RamdiskSearch:
         *,
         card: PowerCard | None,
         booted_after: float | None,
+        opener: ConsoleOpener = open_console,
     ) -> None:
         """What is accepted is a system booted after ``booted_after`` (trio's clock).
 
         None accepts any. ``card`` is the one that was told to reset the node, and is told once
-        more, harder, when that was ignored; None when nobody was told.
+        more, harder, when that was ignored; None when nobody was told. ``opener`` is how the
+        consoles of this ramdisk are opened.
         """
         self._story = story
         self._address = address
@@ -93,6 +96,7 @@ class RamdiskSearch:
         self._polling = polling
         self._card = card
         self._booted_after = booted_after
+        self._open_console = opener
         self._sighting = Sighting()
 
     async def reach(self, stack: AsyncExitStack, patience_s: float) -> tuple[Console, Inspection]:
@@ -174,19 +178,21 @@ class RamdiskSearch:
                 stream = await connect(self._address, settings.console.port)
         except (OSError, trio.TooSlowError) as error:
             # also after something was there: that may have been the end of what ran before
-            self._sighting = Sighting(what=f"telnet: {words(error)}")
+            self._sighting = Sighting(what=f"{settings.ramdisk.console}: {words(error)}")
             return None
-        console = await attempt.enter_async_context(
-            open_console(stream, self._story.node, on_traffic=partial(self._story.said, "telnet"))
-        )
+        kind = settings.ramdisk.console
+        said = partial(self._story.said, kind)
         try:
             with trio.fail_after(settings.boot.shell_timeout_s):
+                opened = self._open_console(stream, self._story.node, on_traffic=said)
+                console = await attempt.enter_async_context(opened)
                 await console.wait_for_shell(SHELL_RETRY_S)
                 answer = await console.run(inspection_script(settings.ramdisk.disk))
-        except (NodeError, trio.TooSlowError):
-            self._sighting = Sighting(
-                Reason.NOT_OUR_RAMDISK, "telnet answers, but there is no shell behind it"
-            )
+        except (NodeError, trio.TooSlowError) as error:
+            what = f"{kind} answers, but there is no shell behind it"
+            if isinstance(error, NodeError) and error.reason is Reason.NOT_OUR_RAMDISK:
+                what = str(error).removeprefix(f"{self._story.node}: ")
+            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what)
             return None
         inspection = parse_inspection(answer.output)
         return (console, inspection) if self._is_proven(inspection) else None

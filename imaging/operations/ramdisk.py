@@ -12,7 +12,8 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.outcomes import Step
 from imaging.guard import Guard
-from imaging.node.console import Console
+from imaging.node.console import Console, open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
@@ -41,6 +42,7 @@ class RamdiskVisit:
     polling: Polling
     stagger: Stagger
     authorization: Authorization
+    opener: ConsoleOpener = open_console
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -72,6 +74,7 @@ class RamdiskVisit:
                     self.polling,
                     card=self.card,
                     booted_after=ordered,
+                    opener=self.opener,
                 )
                 boot = self.settings.boot
                 patience = boot.present_timeout_s if ordered is None else boot.timeout_s
