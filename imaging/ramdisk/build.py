@@ -20,7 +20,7 @@ from imaging.ramdisk.data_plane import (
     wheel_files,
 )
 from imaging.ramdisk.elf import is_elf, library_closure
-from imaging.ramdisk.kernel import kernel_of
+from imaging.ramdisk.kernel import Kernel, kernel_of
 from imaging.ramdisk.packages import PackageDirectory, is_library, read_package
 from imaging.ramdisk.tree import Directory, Entry, File, Link, Tree
 
@@ -67,6 +67,14 @@ class Ramdisk:
 
 def build_ramdisk(recipe: Recipe, packages: PackageDirectory, *, update: bool = False) -> Ramdisk:
     """Build a ramdisk. Raises PackageError and ConfigurationError."""
+    kernel, tree = ramdisk_tree(recipe, packages, update=update)
+    return Ramdisk(kernel.release, kernel.image, compressed(archive(tree)))
+
+
+def ramdisk_tree(
+    recipe: Recipe, packages: PackageDirectory, *, update: bool = False
+) -> tuple[Kernel, Tree]:
+    """The kernel, and the files of the system. Raises PackageError and ConfigurationError."""
     if recipe.console == "ssh" and not recipe.keys.strip():
         raise ConfigurationError("an ssh console needs the public key that may log in")
     if recipe.programs is None and not recipe.with_python:
@@ -89,7 +97,7 @@ def build_ramdisk(recipe: Recipe, packages: PackageDirectory, *, update: bool = 
     tree.add_all(_libraries(tree, found, recipe.programs))
     if recipe.with_python:
         compile_modules(tree, version, LIBRARIES)
-    return Ramdisk(kernel.release, kernel.image, _compressed(archive(tree)))
+    return kernel, tree
 
 
 def _roots(recipe: Recipe, packages: PackageDirectory, *, update: bool) -> list[str]:
@@ -148,6 +156,7 @@ def _configuration(recipe: Recipe) -> dict[str, Entry]:
     else:
         line = f"{recipe.port} stream tcp nowait root /usr/sbin/telnetd telnetd -h -E /etc/shell\n"
         entries["etc/inetd.conf"] = File(line.encode())
+        entries["etc/protocols"] = File(b"tcp 6 TCP\n")  # inetd has no other way to know
         entries["etc/shell"] = File(b"#!/bin/sh\nexec /bin/sh -l\n", executable=True)
     return entries
 
@@ -217,7 +226,7 @@ def _libraries(tree: Tree, found: Mapping[str, Path], programs: Path | None) -> 
     }
 
 
-def _compressed(data: bytes) -> bytes:
+def compressed(data: bytes) -> bytes:
     """As gzip does, without name and time: the same bytes each time."""
     compressor = zlib.compressobj(9, wbits=zlib.MAX_WBITS + 16)
     return compressor.compress(data) + compressor.flush()
