@@ -73,6 +73,8 @@ def prepare_login(user: str, port: int, key: Path | None, *, section: str = "ssh
             config=None,
             preferred_auth="publickey",
             client_keys=keys,
+            # dropbear dies of an assertion when it is asked for an RSA key first, and has none
+            server_host_key_algs="^ssh-ed25519",
         )
     except asyncssh.KeyImportError as error:  # without any key of ours, it looks for itself
         raise ConfigurationError(
