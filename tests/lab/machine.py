@@ -1,6 +1,7 @@
 """A machine: QEMU, driven over QMP, with a blank disk and PXE before it."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,16 @@ class Machine:
     def screen(self) -> Path:
         """All that it has written to its serial port."""
         return self.directory / f"{self.name}.screen"
+
+    @property
+    def shown(self) -> int:
+        """How many bytes it has written there."""
+        return self.screen.stat().st_size if self.screen.exists() else 0
+
+    def console_times(self, start: int) -> list[float]:
+        """Seconds from the start of the kernel to the console, of each boot shown since."""
+        text = self.screen.read_bytes()[start if start <= self.shown else 0 :]
+        return [float(found) for found in re.findall(rb"console after ([0-9.]+) s", text)]
 
     @property
     def is_on(self) -> bool:

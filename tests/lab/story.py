@@ -78,7 +78,7 @@ join_timeout_s = 60
 stall_timeout_s = 60
 [ssh]
 key = key
-attempt_timeout_s = 20
+attempt_timeout_s = 6
 [locks]
 directory = locks
 [log]
@@ -184,11 +184,15 @@ class _Story:
 
     async def _load(self, image: str, nodes: str, what: str) -> None:
         with self._timeline.step(what) as details:
+            shown = [machine.shown for machine in self._machines]
             await self._command("imaging-load", "-i", image, "--report", "report.json", nodes)
             report = json.loads((self._place / "report.json").read_text())
             for step in ("boot", "transfer"):
                 longest = max(node["durations"][step] for node in report["nodes"])
                 details.append(f"{step} at most {longest:.1f} s")
+            pairs = zip(self._machines, shown, strict=True)
+            times = [t for machine, start in pairs for t in machine.console_times(start)[:1]]
+            details.append(f"kernel start to console at most {max(times):.1f} s")
 
     async def _wait(self, nodes: str, *options: str) -> None:
         with self._timeline.step(f"imaging-wait {' '.join(options)}".rstrip()):
