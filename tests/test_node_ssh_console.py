@@ -1,20 +1,18 @@
 """The console over ssh: a real shell behind a real ssh server, and who is let in."""
 
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
 import pytest
 import trio
 
-from imaging._aio import from_aio, open_aio
+from imaging._aio import open_aio
 from imaging.errors import ConfigurationError, NodeError, Reason
 from imaging.node.connection import connect
 from imaging.node.console import open_console
 from imaging.node.console_opener import ConsoleOpener, console_opener
 from imaging.site.schema import RamdiskSettings, Settings
+from tests.ssh_ramdisk import ramdisk
 
 
 @pytest.fixture(scope="module")
@@ -26,46 +24,6 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opener(key: Path) -> ConsoleOpener:
     return console_opener(Settings(ramdisk=RamdiskSettings(console="ssh", key=key)))
-
-
-@asynccontextmanager
-async def ramdisk(accepted: Path) -> AsyncIterator[int]:
-    """An ssh server whose shell is a real one."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    async def serve(process: "asyncssh.SSHServerProcess[bytes]") -> None:
-        assert process.term_type == "vt100"
-        pipe = subprocess.PIPE
-        shell = subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)  # noqa: ASYNC220
-        running.append(shell)
-        try:
-            await process.redirect(stdin=shell.stdin, stdout=shell.stdout)
-            await process.wait_closed()
-        finally:
-            shell.kill()
-            shell.wait()
-            running.remove(shell)
-
-    private = asyncssh.read_private_key(accepted)
-    acceptor = await from_aio(
-        asyncssh.listen,
-        "127.0.0.1",
-        0,
-        server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
-        authorized_client_keys=asyncssh.import_authorized_keys(
-            private.export_public_key("openssh").decode()
-        ),
-        process_factory=serve,
-        encoding=None,
-        line_editor=False,
-    )
-    try:
-        yield acceptor.get_port()
-    finally:
-        acceptor.close()
-        with trio.fail_after(5):
-            while running:  # noqa: ASYNC110 - it is emptied by asyncio
-                await trio.sleep(0.01)
 
 
 async def test_commands_run_in_the_shell_behind_ssh(key: Path) -> None:
@@ -121,6 +79,6 @@ async def test_what_says_nothing_is_given_up_with_the_scope(key: Path) -> None:
 
 def test_the_settings_choose(key: Path, tmp_path: Path) -> None:
     assert console_opener(Settings()) is open_console
-    ramdisk = RamdiskSettings(console="ssh", key=tmp_path / "missing")
+    missing = RamdiskSettings(console="ssh", key=tmp_path / "missing")
     with pytest.raises(ConfigurationError, match=r"see \[ramdisk\] key"):
-        console_opener(Settings(ramdisk=ramdisk))
+        console_opener(Settings(ramdisk=missing))
