@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak check format schemas bench bench-check clean
+.PHONY: help install demo test soak lab check format schemas bench bench-check clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
 	@echo "make test    run all tests"
 	@echo "make soak    load on 200 simulated nodes, again and again, a tenth of them faulty"
 	@echo "             and watch nodes for 10 minutes at 50 times the pace"
+	@echo "make lab     as root: QEMU machines that boot over PXE, from the ramdisk to a saved image (LAB=options)"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
@@ -35,6 +36,9 @@ test: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.monitor_soak
+
+lab: $(STAMP)
+	$(BIN)/python -m tests.lab --packages $(VENV)/packages $(LAB)
 
 check: $(STAMP)
 	$(BIN)/ruff check

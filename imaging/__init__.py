@@ -14,6 +14,7 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
        guard        the process that cleans up after a killed command   database   SQLite files
     0  errors
        testbed      the virtual testbed: uses site and frisbee, never operations
+       ramdisk      the imaging ramdisk, built and checked: uses site, is used by cli only
 """
 
 import time

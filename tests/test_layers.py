@@ -27,9 +27,12 @@ LEVELS = {
     "cli": 6,
     "__main__": 7,  # starts cli
 }
-# outside the layers: what the testbed may import, and who may import it
-BELOW_TESTBED = {"errors", "frisbee", "_aio", "site"}
-ABOVE_TESTBED = {"cli"}
+# outside the layers: what each of these may import; only cli may import them
+BESIDE = {
+    "testbed": {"errors", "frisbee", "_aio", "site"},
+    "ramdisk": {"errors", "frisbee", "site"},
+}
+ABOVE_BESIDE = {"cli"}
 
 ASYNCIO_FILES = {"_aio.py", "node/console.py", "node/remote.py", "testbed/ssh.py"}
 FRISBEE_LIBRARIES = {"isal"}
@@ -68,10 +71,10 @@ def is_allowed(importer: str, imported: str) -> bool:
     """Whether a room may import another one; both are known."""
     if importer == imported:
         return True
-    if imported == "testbed":
-        return importer in ABOVE_TESTBED
-    if importer == "testbed":
-        return imported in BELOW_TESTBED
+    if imported in BESIDE:
+        return importer in ABOVE_BESIDE
+    if importer in BESIDE:
+        return imported in BESIDE[importer]
     return LEVELS[imported] < LEVELS[importer]
 
 
@@ -88,7 +91,7 @@ def objection(package: Path, name: str, file: Path, imported: str) -> str | None
     target = room_of(imported)
     if not target:
         return None  # the package itself: its version
-    if target not in LEVELS and target != "testbed":
+    if target not in LEVELS and target not in BESIDE:
         return f"{target} has no level"
     if not room or not is_allowed(room, target):
         return f"{room or 'the package itself'} may not import {target}"
@@ -102,7 +105,7 @@ def violations(package: Path) -> list[str]:
     inside: dict[str, set[str]] = {}
     for name, file in known.items():
         place = file.relative_to(package).as_posix()
-        if room_of(name) not in {"", "testbed", *LEVELS}:
+        if room_of(name) not in {"", *BESIDE, *LEVELS}:
             found.append(f"{place}: {room_of(name)} has no level")
             continue
         for line, imported in imports_of(name, file, known):
@@ -141,7 +144,8 @@ def tree(tmp_path: Path) -> Path:
         "multicast.py": "from imaging import errors",
         "operations/load.py": "from imaging import multicast\nfrom imaging.node import console",
         "testbed/server.py": "from imaging.site import settings",
-        "cli/load.py": "from imaging import __version__\nimport imaging.testbed.server",
+        "ramdisk/tree.py": "from imaging.site import settings",
+        "cli/load.py": "import imaging.ramdisk.tree\nimport imaging.testbed.server",
     }.items():
         file = package / place
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +171,9 @@ def test_a_tree_that_keeps_the_rules_is_accepted(tree: Path) -> None:
         ("operations/load.py", "import imaging.testbed.server", "operations may not import test"),
         ("__main__.py", "import imaging.testbed.server", "__main__ may not import testbed"),
         ("testbed/server.py", "import imaging.operations.load", "testbed may not import operat"),
+        ("ramdisk/tree.py", "import imaging.node.markers", "ramdisk may not import node"),
+        ("ramdisk/tree.py", "import imaging.testbed.server", "ramdisk may not import testbed"),
+        ("operations/load.py", "import imaging.ramdisk.tree", "operations may not import ramdisk"),
         ("testbed/server.py", "import asyncio", "asyncio is imported only in"),
         ("cli/load.py", "from trio_asyncio import open_loop", "trio_asyncio is imported only in"),
         ("cli/load.py", "import imaging.__main__", "cli may not import __main__"),

@@ -16,7 +16,8 @@ from imaging.monitor.testbed import Condition, NodeState
 from imaging.monitor.watch import Watch
 from imaging.node.remote import SshLogin, prepare_login
 from imaging.site.inventory import Interface, Node
-from imaging.site.schema import MonitorSettings, PowerSettings, Settings, SshSettings
+from imaging.site.power_schema import PowerSettings
+from imaging.site.schema import MonitorSettings, Settings, SshSettings
 
 HOST = "127.0.0.1"
 PLACES = 8

@@ -1,6 +1,8 @@
 """The system behind ssh: against real ssh servers, well and badly behaved."""
 
+import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -40,6 +42,7 @@ async def ssh_server(
     work: Callable[["asyncssh.SSHServerProcess[str]"], object] | None = None,
     *,
     accepts: bool = True,
+    host_key: Path | None = None,
 ) -> AsyncIterator[int]:
     """A real ssh server with these few commands; it accepts our key, or another."""
     private = asyncssh.read_private_key(key)
@@ -57,7 +60,7 @@ async def ssh_server(
         asyncssh.listen,
         "127.0.0.1",
         0,
-        server_host_keys=[private],
+        server_host_keys=[private if host_key is None else asyncssh.read_private_key(host_key)],
         authorized_client_keys=asyncssh.import_authorized_keys(
             accepted.export_public_key("openssh").decode()
         ),
@@ -238,3 +241,46 @@ def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
     file.write_bytes(private.export_private_key("pkcs8-pem", passphrase="secret"))
     with pytest.raises(ConfigurationError, match="use the agent"):
         prepare_login("root", 22, file)
+
+
+@pytest.mark.skipif(shutil.which("dropbear") is None, reason="dropbear-bin is not installed")
+async def test_dropbear_without_an_rsa_key_lets_us_get_as_far_as_our_key(
+    key: Path, tmp_path: Path
+) -> None:
+    host_key = tmp_path / "host-key"
+    words = ["dropbearkey", "-t", "ed25519", "-f", str(host_key)]
+    await trio.run_process(words, capture_stdout=True, capture_stderr=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # -F: in the foreground; -s: no passwords
+    server = ["dropbear", "-F", "-s", "-r", str(host_key), "-p", f"127.0.0.1:{port}", "-P", ""]
+    serve = partial(trio.run_process, server, check=False, stderr=subprocess.DEVNULL)
+    async with open_aio(), trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with trio.fail_after(10):
+            message = "refused"
+            while message == "refused":
+                message = await failed_login(login(key, port))
+        assert message.startswith("Permission denied")
+        nursery.cancel_scope.cancel()
+
+
+async def failed_login(with_key: SshLogin) -> str:
+    try:
+        async with open_remote("127.0.0.1", with_key):
+            return "let in"
+    except OSError:
+        await trio.sleep(0.05)
+        return "refused"
+    except RemoteError as error:
+        return error.message
+
+
+async def test_a_system_with_an_rsa_host_key_only_is_fine(key: Path, tmp_path: Path) -> None:
+    host_key = tmp_path / "rsa"
+    asyncssh.generate_private_key("ssh-rsa", key_size=2048).write_private_key(host_key)
+    async with open_aio(), ssh_server(key, ANSWERS, host_key=host_key) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                assert await remote.run("true") == (0, "")

@@ -8,20 +8,24 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
+import asyncssh
 import msgspec
 import pytest
 import trio
 
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
-from imaging.feedback.events import Event, Noticed
+from imaging.feedback.events import Event, Noticed, Said
+from imaging.node.console_opener import console_opener
 from imaging.node.power import PowerState
 from imaging.operations.boot import RamdiskSearch
 from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
-from imaging.site.schema import Settings
+from imaging.site.schema import RamdiskSettings, Settings
+from tests.ssh_ramdisk import ramdisk
 
 
 @dataclass
@@ -237,3 +241,36 @@ async def test_each_order_of_the_escalation_is_given_once() -> None:
     assert failure.reason is Reason.RESET_IGNORED
     assert "after off and on" in str(failure)
     assert machine.orders == ["reset", "reset", "off", "on"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_a_ramdisk_behind_ssh_is_found_by_who_has_its_key(
+    accepted: bool, tmp_path: Path
+) -> None:
+    for name in ("key", "other"):
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / name)
+    events: list[Event] = []
+    with trio.fail_after(20):
+        async with open_aio(), ramdisk(tmp_path / "key") as port, AsyncExitStack() as stack:
+            key = tmp_path / ("key" if accepted else "other")
+            settings = msgspec.structs.replace(
+                quick_settings(port), ramdisk=RamdiskSettings(console="ssh", key=key)
+            )
+            hunt = RamdiskSearch(
+                NodeStory("fit01", events.append),
+                "127.0.0.1",
+                settings,
+                Polling(400),
+                escalation=None,
+                booted_after=None,
+                opener=console_opener(settings),
+            )
+            if accepted:
+                _, inspection = await hunt.reach(stack, 10)
+                assert inspection.uptime_s is not None
+                assert {event.channel for event in events if isinstance(event, Said)} == {"ssh"}
+                return
+            with pytest.raises(NodeError, match="ssh answers, but gives no shell") as caught:
+                await hunt.reach(stack, 0.5)
+    assert caught.value.reason is Reason.NOT_OUR_RAMDISK
+    assert str(caught.value).count("fit01") == 1

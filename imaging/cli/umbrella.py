@@ -18,6 +18,7 @@ COMMANDS = (
     "monitor",
     "nextboot",
     "nodes",
+    "ramdisk",
     "save",
     "testbed",
     "wait",

@@ -16,7 +16,7 @@ from imaging.monitor.observations import Power, PowerSeen, Ramdisk, ReachSeen, S
 from imaging.monitor.rhythm import LOGINS_AT_ONCE, Lanes, Proof
 from imaging.monitor.system import KERNEL, RELEASE, parse_system, stamp_command
 from imaging.node.connection import connect, words
-from imaging.node.console import open_console
+from imaging.node.console_opener import ConsoleOpener, console_opener
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.remote import (
     UPTIME,
@@ -43,12 +43,18 @@ class Probing:
     see: See
     looks: Lanes
     logins: Lanes
+    open_console: ConsoleOpener
 
     @classmethod
     def of(cls, settings: Settings, ssh: SshLogin, see: See) -> "Probing":
-        """With as many places as the settings say."""
+        """With as many places as the settings say. Raises ConfigurationError."""
         return cls(
-            settings, ssh, see, Lanes(settings.monitor.probes_at_once), Lanes(LOGINS_AT_ONCE)
+            settings,
+            ssh,
+            see,
+            Lanes(settings.monitor.probes_at_once),
+            Lanes(LOGINS_AT_ONCE),
+            console_opener(settings),
         )
 
     def proof(self) -> Proof:
@@ -208,7 +214,8 @@ class Shell:
             try:
                 with trio.fail_after(settings.boot.shell_timeout_s):
                     stream = await connect(self._node.control.ip, settings.console.port)
-                    async with open_console(stream, self._node.name) as console:
+                    opened = self._probing.open_console(stream, self._node.name)
+                    async with opened as console:
                         await console.wait_for_shell(SHELL_RETRY_S)
             except (OSError, NodeError, trio.TooSlowError) as error:
                 self._late = isinstance(error, trio.TooSlowError)

@@ -1,4 +1,4 @@
-"""The console of a node's ramdisk: a shell over telnet.
+"""The console of a node's ramdisk: a shell over telnet, or over what ssh_console makes.
 
 An open port is not yet a shell: inetutils' telnetd says nothing until its options are answered,
 and a login program, or an old system, may sit behind the port. So nothing is believed but a
@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import telnetlib3
 import trio
@@ -31,6 +31,44 @@ class CommandResult:
 
     status: int
     output: str
+
+
+class Terminal(Protocol):
+    """A connection to a terminal of the node."""
+
+    name: str
+    """The protocol, as it is called in messages."""
+
+    def send(self, data: bytes) -> None:
+        """Type text. Raises OSError when the connection is closed."""
+
+    async def receive(self, size: int) -> bytes:
+        """What the terminal shows next; nothing at its end. Raises OSError and EOFError."""
+        ...
+
+
+class TelnetTerminal:
+    """What telnetlib3 has made of a connection."""
+
+    name = "telnet"
+
+    def __init__(self, reader: telnetlib3.TelnetReader, writer: telnetlib3.TelnetWriter) -> None:
+        """Made by open_console."""
+        self._reader, self._writer = reader, writer
+        self._stream: socket.socket = writer.get_extra_info("socket")
+
+    def send(self, data: bytes) -> None:
+        """Type text. Raises OSError when the connection is closed."""
+        if self._writer.is_closing():
+            raise BrokenPipeError("closed")
+        self._writer.write(data)
+        # telnetds leave Nagle's algorithm on: without this, each answer waits 40 ms for our ACK
+        self._stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    async def receive(self, size: int) -> bytes:
+        """What the terminal shows next; nothing at its end. Raises OSError and EOFError."""
+        data: bytes = await from_aio(self._reader.read, size)
+        return data
 
 
 async def _adopt(stream: socket.socket, protocol: Callable[[], telnetlib3.TelnetClient]) -> None:
@@ -57,7 +95,7 @@ async def open_console(
         # with encoding=False, reader and writer are those of bytes
         reader = cast(telnetlib3.TelnetReader, made[0].reader)
         writer = cast(telnetlib3.TelnetWriter, made[0].writer)
-        yield Console(reader, writer, node, on_traffic)
+        yield Console(TelnetTerminal(reader, writer), node, on_traffic)
     finally:
         # synchronous, so that no cancellation can skip it
         for client in made:
@@ -68,20 +106,18 @@ async def open_console(
 
 
 class Console:
-    """A shell on the node, behind telnet; one command at a time."""
+    """A shell on a terminal of the node; one command at a time."""
 
     def __init__(
         self,
-        reader: telnetlib3.TelnetReader,
-        writer: telnetlib3.TelnetWriter,
+        terminal: Terminal,
         node: str,
         on_traffic: Callable[[str, bytes], None] | None,
     ) -> None:
-        """Made by open_console."""
-        self._reader, self._writer = reader, writer
+        """Made by open_console and open_ssh_console."""
+        self._terminal = terminal
         self._node = node
         self._on_traffic = on_traffic
-        self._stream: socket.socket = writer.get_extra_info("socket")
         self._text = TerminalText()
 
     async def wait_for_shell(self, retry_s: float) -> None:
@@ -109,13 +145,12 @@ class Console:
         return await self._until_end(command, on_output)
 
     def _type(self, line: bytes) -> None:
-        if self._writer.is_closing():
-            raise self._lost("closed")
+        try:
+            self._terminal.send(line)
+        except OSError as error:
+            raise self._lost("closed") from error
         if self._on_traffic:
             self._on_traffic(">", line)
-        self._writer.write(line)
-        # telnetds leave Nagle's algorithm on: without this, each answer waits 40 ms for our ACK
-        self._stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     async def _until_end(
         self, command: MarkedCommand, on_output: Callable[[bytes], None] | None
@@ -132,7 +167,7 @@ class Console:
 
     async def _read(self) -> bytes:
         try:
-            data: bytes = await from_aio(self._reader.read, READ_SIZE)
+            data = await self._terminal.receive(READ_SIZE)
         except (OSError, EOFError) as error:
             raise self._lost(str(error) or type(error).__name__) from error
         if not data:
@@ -143,7 +178,7 @@ class Console:
 
     def _lost(self, how: str) -> NodeError:
         return NodeError(
-            f"{self._node}: the telnet connection to the ramdisk was lost: {how}",
+            f"{self._node}: the {self._terminal.name} connection to the ramdisk was lost: {how}",
             reason=Reason.CONSOLE_LOST,
             hint="did the node lose power?",
         )

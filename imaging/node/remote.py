@@ -50,18 +50,21 @@ class SshLogin:
     options: asyncssh.SSHClientConnectionOptions
 
 
-def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
-    """Read the key, or those of ``~/.ssh`` and the agent. Raises ConfigurationError."""
+def prepare_login(user: str, port: int, key: Path | None, *, section: str = "ssh") -> SshLogin:
+    """Read the key, or those of ``~/.ssh`` and the agent. Raises ConfigurationError.
+
+    ``section`` is that of the settings which names the key.
+    """
     try:
         keys = _default_keys() if key is None else [asyncssh.read_private_key(key)]
     except OSError as error:
         raise ConfigurationError(
-            f"the ssh key {key} cannot be read: {error.strerror}", hint="see [ssh] key"
+            f"the ssh key {key} cannot be read: {error.strerror}", hint=f"see [{section}] key"
         ) from error
     except asyncssh.KeyImportError as error:
         raise ConfigurationError(
             f"the ssh key {key} cannot be used: {error}",
-            hint="see [ssh] key; for a key with a passphrase, use the agent",
+            hint=f"see [{section}] key; for a key with a passphrase, use the agent",
         ) from error
     try:
         options = asyncssh.SSHClientConnectionOptions(
@@ -70,10 +73,12 @@ def prepare_login(user: str, port: int, key: Path | None) -> SshLogin:
             config=None,
             preferred_auth="publickey",
             client_keys=keys,
+            # dropbear dies of an assertion when it is asked for an RSA key first, and has none
+            server_host_key_algs="^ssh-ed25519",
         )
     except asyncssh.KeyImportError as error:  # without any key of ours, it looks for itself
         raise ConfigurationError(
-            f"no key of ~/.ssh can be used: {error}", hint="name one in [ssh] key"
+            f"no key of ~/.ssh can be used: {error}", hint=f"name one in [{section}] key"
         ) from error
     return SshLogin(port, options)
 
@@ -142,7 +147,7 @@ class Remote:
             finally:
                 process.close()
         except Exception as error:
-            raise _attempt_failed(error) from error
+            raise attempt_failed(error) from error
         return process.exit_status, text
 
 
@@ -154,7 +159,7 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
         connection = await from_aio(asyncssh.connect, sock=stream, options=login.options)
     except Exception as error:
         stream.close()
-        raise _attempt_failed(error) from error
+        raise attempt_failed(error) from error
     except BaseException:
         stream.close()
         raise
@@ -165,7 +170,7 @@ async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
         connection.abort()
 
 
-def _attempt_failed(error: Exception) -> RemoteError:
+def attempt_failed(error: Exception) -> RemoteError:
     """The error of an attempt, whatever asyncssh has raised.
 
     It raises ValueError, OverflowError and others for packets that are garbage: one node's must

@@ -14,6 +14,7 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.node.connection import connect, words
 from imaging.node.console import Console, open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.ramdisk import Inspection, inspection_script, parse_inspection
 from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
@@ -43,11 +44,13 @@ class RamdiskSearch:
         *,
         escalation: Escalation | None,
         booted_after: float | None,
+        opener: ConsoleOpener = open_console,
     ) -> None:
         """What is accepted is a system booted after ``booted_after`` (trio's clock).
 
         None accepts any. ``escalation`` has begun with a reset of the node, and goes on, harder,
-        when that was ignored; None when nobody has reset it.
+        when that was ignored; None when nobody has reset it. ``opener`` is how the consoles of this
+        ramdisk are opened.
         """
         self._story = story
         self._address = address
@@ -55,6 +58,7 @@ class RamdiskSearch:
         self._polling = polling
         self._escalation = escalation
         self._booted_after = booted_after
+        self._open_console = opener
         self._sighting = Sighting()
 
     async def reach(self, stack: AsyncExitStack, patience_s: float) -> tuple[Console, Inspection]:
@@ -132,19 +136,21 @@ class RamdiskSearch:
                 stream = await connect(self._address, settings.console.port)
         except (OSError, trio.TooSlowError) as error:
             # also after something was there: that may have been the end of what ran before
-            self._sighting = Sighting(what=f"telnet: {words(error)}")
+            self._sighting = Sighting(what=f"{settings.ramdisk.console}: {words(error)}")
             return None
-        console = await attempt.enter_async_context(
-            open_console(stream, self._story.node, on_traffic=partial(self._story.said, "telnet"))
-        )
+        kind = settings.ramdisk.console
+        said = partial(self._story.said, kind)
         try:
             with trio.fail_after(settings.boot.shell_timeout_s):
+                opened = self._open_console(stream, self._story.node, on_traffic=said)
+                console = await attempt.enter_async_context(opened)
                 await console.wait_for_shell(SHELL_RETRY_S)
                 answer = await console.run(inspection_script(settings.ramdisk.disk))
-        except (NodeError, trio.TooSlowError):
-            self._sighting = Sighting(
-                Reason.NOT_OUR_RAMDISK, "telnet answers, but there is no shell behind it"
-            )
+        except (NodeError, trio.TooSlowError) as error:
+            what = f"{kind} answers, but there is no shell behind it"
+            if isinstance(error, NodeError) and error.reason is Reason.NOT_OUR_RAMDISK:
+                what = str(error).removeprefix(f"{self._story.node}: ")
+            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what)
             return None
         inspection = parse_inspection(answer.output)
         return (console, inspection) if self._is_proven(inspection) else None

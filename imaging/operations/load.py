@@ -20,6 +20,8 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.guard import Guard, open_guard
 from imaging.images.library import Image
 from imaging.multicast import FrisbeeServer, ServerPlan
+from imaging.node.console import open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
@@ -83,6 +85,7 @@ class LoadPlan:
     sha256: str = ""
     neighbours: tuple[Node, ...] = ()
     authorization: Authorization = UNRESTRICTED
+    opener: ConsoleOpener = open_console
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -275,6 +278,7 @@ class _NodeLoad:
                 self._polling,
                 self._stagger,
                 self._authorization,
+                opener=plan.opener,
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:

@@ -18,6 +18,8 @@ from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
 from imaging.multicast import ServerPlan, address_facing
+from imaging.node.console import open_console
+from imaging.node.console_opener import console_opener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power.readiness import ready_cards
 from imaging.operations.authorization import UNRESTRICTED, Authorization
@@ -82,6 +84,7 @@ def plan_load(
         sha256=sha256,
         neighbours=neighbours,
         authorization=authorization,
+        opener=console_opener(settings),
     )
 
 
@@ -186,6 +189,7 @@ def plan_save(
         parent=image_on(settings, node.name),
         neighbours=neighbours,
         authorization=authorization,
+        opener=console_opener(settings),
     )
 
 
@@ -222,7 +226,8 @@ def plan_wait(
             boot=msgspec.structs.replace(settings.boot, poll_s=backoff_s),
         )
     login = None if telnet else ssh_login(settings, user)
-    return WaitPlan(tuple(nodes), settings, login, uptime_below)
+    opener = console_opener(settings) if telnet else open_console
+    return WaitPlan(tuple(nodes), settings, login, uptime_below, opener)
 
 
 def plan_power(

@@ -12,7 +12,8 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.outcomes import Step
 from imaging.guard import Guard
-from imaging.node.console import Console
+from imaging.node.console import Console, open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
@@ -42,6 +43,7 @@ class RamdiskVisit:
     polling: Polling
     stagger: Stagger
     authorization: Authorization
+    opener: ConsoleOpener = open_console
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -51,13 +53,14 @@ class RamdiskVisit:
         NodeError.
         """
         with ExitStack() as links:
-            ordered, escalation = None, None
+            ordered: float | None = None
+            escalation: Escalation | None = None
             if self.card is not None:
                 escalation = Escalation(self.story, self.card, self.settings.power)
                 await self.stagger.turn()
             # it may have been a while until the node was free, and its turn
             await self.authorization.confirm(self.story)
-            if self.card is not None:
+            if escalation is not None:
                 with self.story.step(Step.NEXTBOOT):
                     mac = self.node.control.mac
                     place, target = str(self.nextboot.place(mac)), self.nextboot.ramdisk
@@ -74,6 +77,7 @@ class RamdiskVisit:
                     self.polling,
                     escalation=escalation,
                     booted_after=ordered,
+                    opener=self.opener,
                 )
                 boot = self.settings.boot
                 patience = boot.present_timeout_s if ordered is None else boot.timeout_s

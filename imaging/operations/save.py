@@ -25,7 +25,8 @@ from imaging.guard import Guard, open_guard
 from imaging.images.collector import Collector
 from imaging.images.partial import PartialImage, PartialInMaking, partial_path, settle
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
-from imaging.node.console import Console
+from imaging.node.console import Console, open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
@@ -64,6 +65,7 @@ class SavePlan:
     neighbours: tuple[Node, ...] = ()
     parent: str | None = None
     authorization: Authorization = UNRESTRICTED
+    opener: ConsoleOpener = open_console
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -154,6 +156,7 @@ class _NodeSave:
             Polling(plan.settings.boot.polls_per_s),
             Stagger(plan.settings.power.stagger_s),
             self._authorization,
+            opener=plan.opener,
         )
 
     async def run(self) -> None:

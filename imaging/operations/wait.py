@@ -15,6 +15,8 @@ from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.node.connection import words
+from imaging.node.console import open_console
+from imaging.node.console_opener import ConsoleOpener
 from imaging.node.remote import (
     UPTIME,
     Remote,
@@ -45,6 +47,7 @@ class WaitPlan:
     settings: Settings
     login: SshLogin | None
     uptime_below: float | None
+    opener: ConsoleOpener = open_console
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -106,6 +109,7 @@ async def _wait_for(
                 polling,
                 escalation=None,
                 booted_after=booted_after,
+                opener=plan.opener,
             )
             async with AsyncExitStack() as consoles:
                 await ramdisk.reach(consoles, FOREVER)

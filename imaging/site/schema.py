@@ -84,6 +84,8 @@ class RamdiskSettings(msgspec.Struct, frozen=True):
     imagezip: str = "imagezip -z1"
     netcat: str = "nc"
     netcat_flavour: Literal["busybox", "openbsd"] = "busybox"
+    console: Literal["telnet", "ssh"] = "telnet"
+    key: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no command."""

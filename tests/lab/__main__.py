@@ -1,0 +1,83 @@
+"""Run the laboratory's story: ``python -m tests.lab``, as root. Exits with 3 when it cannot."""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.lab.requirements import KILLED_ALONG, OWN_NETWORK, OWN_PROCESSES, obstacles
+
+CANNOT = 3
+PLACE = Path("/mnt")  # hidden under a file system in memory, which nobody else sees
+LIMIT_S = 480.0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    parser.add_argument("-n", "--machines", type=int, default=3, choices=range(2, 9))
+    parser.add_argument("--console", choices=["telnet", "ssh"], default="telnet")
+    parser.add_argument("--kernel", default="linux-image-cloud-amd64")
+    parser.add_argument("--frisbee-bin", type=Path, help="C tools for the nodes")
+    parser.add_argument("--packages", type=Path, required=True, help="where packages are kept")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
+    parser.add_argument("--keep", type=Path, help="copy logs and screens there when it fails")
+    parser.add_argument("--started", type=float, default=time.monotonic(), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--stage", choices=["outside", "build", "story"], default="outside", help=argparse.SUPPRESS
+    )
+    return parser.parse_args(arguments)
+
+
+def outside(options: argparse.Namespace) -> int:
+    """Start the laboratory in namespaces, and end it when its time is up."""
+    for obstacle in obstacles():
+        print(f"no laboratory on this machine: {obstacle}", file=sys.stderr)
+        return CANNOT
+    command = [*KILLED_ALONG, *OWN_PROCESSES, *itself("build", options)]
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait(options.limit)
+        except subprocess.TimeoutExpired:
+            print(f"the laboratory has not ended after {options.limit:g} s", file=sys.stderr)
+            return 1
+        finally:
+            process.kill()
+
+
+def build(options: argparse.Namespace) -> int:
+    """Build ramdisk and image where the package index can be reached; then leave the network."""
+    from tests.lab.story import prepare
+
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "laboratory", PLACE], check=True)
+    prepare(PLACE, options)
+    return subprocess.run([*OWN_NETWORK, *itself("story", options)], check=False).returncode
+
+
+def story(options: argparse.Namespace) -> int:
+    """The story, in a network of its own."""
+    from tests.lab.story import run
+
+    return run(PLACE, options)
+
+
+def itself(stage: str, options: argparse.Namespace) -> list[str]:
+    """The command line of the next stage."""
+    return [
+        sys.executable,
+        "-m",
+        "tests.lab",
+        *sys.argv[1:],
+        "--stage",
+        stage,
+        "--started",
+        str(options.started),
+    ]
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    chosen = parse(sys.argv[1:])
+    sys.exit({"outside": outside, "build": build, "story": story}[chosen.stage](chosen))
