@@ -51,13 +51,15 @@ class RamdiskVisit:
         NodeError.
         """
         with ExitStack() as links:
-            ordered, escalation = None, None
+            ordered: float | None = None
+            escalation = None
             if self.card is not None:
                 escalation = Escalation(self.story, self.card, self.settings.power)
+            if escalation is not None:
                 await self.stagger.turn()
             # it may have been a while until the node was free, and its turn
             await self.authorization.confirm(self.story)
-            if self.card is not None:
+            if escalation is not None:
                 with self.story.step(Step.NEXTBOOT):
                     mac = self.node.control.mac
                     place, target = str(self.nextboot.place(mac)), self.nextboot.ramdisk
