@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 import trio
 import trio_websocket
@@ -18,6 +20,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imaging.errors import ConfigurationError
 from imaging.monitor.observations import Power, PowerSeen
@@ -280,11 +284,68 @@ async def test_what_it_says_is_forgotten() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "http://host/", "ws://", "ws://host:99999/", "ws://[::1", "ws://me:x@host/", "ws://h/#a"],
+    [
+        *(
+            "",
+            "http://host/",
+            "ws://",
+            "ws://:80/",
+            "ws://host:99999/",
+            "ws://host:0/",
+            "ws://[::1",
+        ),
+        *("ws://me:x@host/", "ws://@host/", "ws://h/#a", "ws://h/#", "ws://[1:2]/"),
+        *(
+            "ws://a..b/",
+            "ws://.a/",
+            f"ws://{'a' * 64}/",
+            "ws://a%20b/",
+            "ws://a,b/",
+            "ws://h\xf6st/",
+        ),
+        *("ws://host/\xe9", "ws://host/a b", "ws://host/\n", " ws://host/", "ws://host/\udcff"),
+    ],
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--sidecar"):
         check_url("--sidecar", url)
+
+
+@given(st.text(st.sampled_from("aA0.-_:/@[]%?#&= \t\n\xe9\udcff"), max_size=12))
+def test_a_url_that_is_not_refused_can_be_connected_to(rest: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(check_url("--sidecar", f"ws://{rest}"))
+    except ConfigurationError:
+        return
+    assert parts.hostname
+    parts.hostname.encode("idna")
+    target = f"{parts.path or '/'}?{parts.query}"
+    h11.Request(method="GET", target=target, headers=[("Host", parts.netloc)])
+
+
+@pytest.mark.parametrize("what", ["ws://h:99999/?token=geheim", "ws://me:geheim@host/"])
+def test_a_url_that_is_refused_is_not_told(what: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_url("--sidecar", what)
+    assert "geheim" not in f"{refused.value}{refused.value.hint}"
+
+
+async def test_no_secret_of_the_url_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    server = Server()
+    port = free_port()
+    url = f"ws://{HOST}:{port}/place?token=geheim"
+    face = SidecarFace(Testbed.of(["fit01"]), url, 0.01, 0.02)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(face.run)
+        await trio.sleep(0.1)
+        told = face.end(0) or ""
+        async with listening(server.serve, port):
+            await server.until(lambda: bool(server.told))
+        nursery.cancel_scope.cancel()
+    assert f"ws://{HOST}:{port}/place" in told
+    assert "connected" in caplog.text
+    assert "geheim" not in told + caplog.text
 
 
 def test_urls_of_websockets() -> None:

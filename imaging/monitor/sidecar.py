@@ -5,6 +5,7 @@ away, or too slow: it gets everything anew.
 """
 
 import logging
+import re
 import ssl
 import urllib.parse
 
@@ -24,6 +25,7 @@ from imaging.monitor.documents import changed_line, testbed_line
 from imaging.monitor.rhythm import jittered
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.node.connection import words
+from imaging.site.schema import is_host
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -38,19 +40,30 @@ ANSWER_LIMIT = 65536  # bytes of what it says, which is read and forgotten
 
 
 def check_url(option: str, url: str) -> str:
-    """The URL, if it is one of a websocket. Raises ConfigurationError."""
+    """The URL, if it is one of a websocket. Raises ConfigurationError, which quotes no part of it.
+
+    What is no host, or holds what a request cannot, would be met at each connection otherwise.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{option} {url!r} is no URL: {error}") from error
-    if parts.scheme not in ("ws", "wss") or not host or parts.fragment:
+        is_fine = is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        is_fine = False
+    if not is_fine or parts.scheme not in ("ws", "wss") or not re.fullmatch("[!-~]+", url):
         raise ConfigurationError(
-            f"{option} {url!r} is no URL of a websocket", hint="as in ws://127.0.0.1:8765/"
+            f"{option}: this is no URL of a websocket", hint="as in ws://127.0.0.1:8765/"
         )
+    if "#" in url:
+        raise ConfigurationError(f"{option}: a fragment (#) would not be sent to the server")
     if parts.username is not None:
         raise ConfigurationError(f"{option}: a user in the URL would not be sent to the server")
     return url
+
+
+def told_url(url: str) -> str:
+    """What is told of a URL: no query, which may hold a secret."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 class SidecarFace:
@@ -70,6 +83,7 @@ class SidecarFace:
         """
         self._testbed = testbed
         self._url = url
+        self._name = f"sidecar {told_url(url)}"
         self._retry_s = retry_s
         self._retry_limit_s = retry_limit_s
         self._connect_limit_s = connect_limit_s
@@ -96,7 +110,7 @@ class SidecarFace:
             problem = await self._attempt()
             if problem != self._problem:
                 self._problem = problem
-                log.warning("sidecar %s: %s", self._url, problem)
+                log.warning("%s: %s", self._name, problem)
             if trio.current_time() - started > self._retry_limit_s:
                 pause_s = self._retry_s
             await trio.sleep(jittered(pause_s))
@@ -105,7 +119,7 @@ class SidecarFace:
     def end(self, patience_s: float) -> str | None:
         """Whoever is connected sees that the connection is gone."""
         del patience_s
-        return f"the sidecar {self._url} was not told: {self._problem}" if self._problem else None
+        return f"the {self._name} was not told: {self._problem}" if self._problem else None
 
     async def _attempt(self) -> str:
         """One connection, from its beginning to its end; gives why it has ended."""
@@ -118,7 +132,7 @@ class SidecarFace:
                 with trio.fail_after(self._connect_limit_s):
                     connection = await _shake_hands(nursery, stream, self._url)
                 self._problem = ""
-                log.info("sidecar %s: connected", self._url)
+                log.info("%s: connected", self._name)
                 nursery.start_soon(_forget_answers, connection)
                 nursery.start_soon(_ping, connection)
                 await self._tell(connection)

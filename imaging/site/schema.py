@@ -227,7 +227,7 @@ class LeasesSettings(SecretKeeper, frozen=True):
         return frozenset(self.privileged.replace(",", " ").split())
 
 
-def _is_host(text: str) -> bool:
+def is_host(text: str) -> bool:
     """Whether this can be looked up: an address, or labels of a name."""
     labels = text.removesuffix(".").split(".")
     return ":" in text or all(re.fullmatch("[A-Za-z0-9_-]{1,63}", label) for label in labels)
@@ -237,7 +237,7 @@ def _check_url(key: str, text: str) -> None:
     """Raise ValueError; the text may hold a password then, and is not told."""
     try:
         parts = urllib.parse.urlsplit(text)
-        is_fine = _is_host(parts.hostname or "") and (parts.port is None or parts.port > 0)
+        is_fine = is_host(parts.hostname or "") and (parts.port is None or parts.port > 0)
     except ValueError:
         is_fine = False
     if not is_fine or parts.scheme not in ("http", "https") or not re.fullmatch("[!-~]+", text):
