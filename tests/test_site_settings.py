@@ -239,3 +239,49 @@ def test_a_directory_that_is_gone_is_a_clear_error(
     gone.rmdir()
     with pytest.raises(ConfigurationError, match="current directory is gone"):
         load_settings(environment={}, home=tmp_path, system_file=tmp_path / "none")
+
+
+STRICT = "[leases]\nbackend = local\nprivileged = admin\n"
+LAX = "[leases]\nbackend = none\n"
+
+
+def every_layer(layers: Layers, system: str) -> None:
+    """Settings of the host, and others at all places that a user can choose."""
+    layers.system.write_text(system)
+    (layers.home / ".imaging.conf").write_text(LAX)
+    elsewhere = layers.here / "elsewhere"
+    elsewhere.write_text(LAX)
+    (layers.here / "imaging.conf").symlink_to(elsewhere)
+    for file in (layers.system, layers.home / ".imaging.conf", elsewhere):
+        file.chmod(0o644)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of root are of a root's making")
+@pytest.mark.parametrize("named", [False, True], ids=["layers", "named"])
+def test_where_root_needs_a_lease_nothing_of_the_callers_choosing_counts(
+    layers: Layers, named: bool
+) -> None:
+    every_layer(layers, STRICT)
+    layers.environment["SUDO_USER"] = "alice"
+    if named:
+        layers.environment["IMAGING_CONF"] = str(layers.here / "elsewhere")
+    assert layers.load().settings.leases.backend == "local"
+    layers.environment["SUDO_USER"] = "admin"
+    assert layers.load().settings.leases.backend == "none"
+    del layers.environment["SUDO_USER"]
+    assert layers.load().settings.leases.backend == "none"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_lease_holders_own_settings_are_not_in_roots_way(layers: Layers) -> None:
+    every_layer(layers, STRICT)
+    os.chown(layers.here / "elsewhere", 54321, -1)
+    layers.environment["SUDO_USER"] = "alice"
+    assert layers.load().settings.leases.backend == "local"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of root are of a root's making")
+def test_where_root_needs_none_all_layers_count_under_sudo_too(layers: Layers) -> None:
+    every_layer(layers, "[leases]\nbackend = local\n")
+    layers.environment["SUDO_USER"] = "alice"
+    assert layers.load().settings.leases.backend == "none"

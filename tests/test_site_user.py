@@ -5,7 +5,7 @@ import pwd
 import subprocess
 import sys
 
-from imaging.site.user import acting_login, login_name
+from imaging.site.user import acting_login, is_restricted, login_name
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -37,7 +37,7 @@ def test_without_a_terminal() -> None:
         [
             sys.executable,
             "-c",
-            "from imaging.site.user import acting_login, login_name; print(login_name())",
+            "from imaging.site.user import login_name; print(login_name())",
         ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -47,3 +47,15 @@ def test_without_a_terminal() -> None:
         check=True,
     )
     assert told.stdout.strip() == ME
+
+
+def test_root_is_restricted_for_who_called_sudo_and_has_no_rights() -> None:
+    sudo = {"SUDO_USER": "alice"}
+    assert is_restricted(set(), sudo, 0)
+    assert is_restricted({"admin"}, sudo, 0)
+    assert is_restricted({"admin"}, {"SUDO_USER": "root"}, 0)
+    assert not is_restricted({"root"}, sudo, 0)
+    assert not is_restricted({"alice"}, sudo, 0)
+    assert not is_restricted(set(), {}, 0)
+    assert not is_restricted(set(), {"SUDO_USER": ""}, 0)
+    assert not is_restricted(set(), sudo, 54321)

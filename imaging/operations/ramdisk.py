@@ -57,7 +57,6 @@ class RamdiskVisit:
             escalation: Escalation | None = None
             if self.card is not None:
                 escalation = Escalation(self.story, self.card, self.settings.power)
-            if escalation is not None:
                 await self.stagger.turn()
             # it may have been a while until the node was free, and its turn
             await self.authorization.confirm(self.story)

@@ -2,7 +2,9 @@
 
 Within a file, ``key.HOST`` beats ``key`` on that host; a later file beats both. The layers are
 ``/etc/imaging.conf``, ``~/.imaging.conf`` and ``./imaging.conf``; each needs to hold only what it
-changes. ``$IMAGING_CONF`` names one file that replaces the three.
+changes. ``$IMAGING_CONF`` names one file that replaces the three. Where root runs a command for
+somebody to whom ``/etc/imaging.conf`` gives no rights of root's, that file alone counts: all else
+is of the caller's choosing.
 """
 
 import os
@@ -20,6 +22,7 @@ from imaging.site.ini import Entry, parse_ini
 from imaging.site.inventory import open_nonblocking
 from imaging.site.schema import Settings
 from imaging.site.setting_types import MASK, is_secret
+from imaging.site.user import is_restricted
 
 SYSTEM_FILE = Path("/etc/imaging.conf")
 SIZE_LIMIT = 1024 * 1024  # bytes; no honest settings file is larger
@@ -52,16 +55,23 @@ def load_settings(
     environment = os.environ if environment is None else environment
     user_id = os.geteuid() if user_id is None else user_id
     hostname = os.uname().nodename if hostname is None else hostname
+    if user_id == 0 and environment.get("SUDO_USER") and os.path.lexists(system_file):
+        site = _load([system_file], hostname, user_id)
+        if is_restricted(site.settings.leases.privileged_logins, environment, user_id):
+            return site
     named = environment.get("IMAGING_CONF")
     if named:
-        files = [Path(named)]
-    else:
-        try:
-            home = home or Path.home()
-        except RuntimeError:
-            home = None  # no HOME and no such user: as if the file did not exist
-        layers = [system_file, home and home / ".imaging.conf", directory_file(directory)]
-        files = [layer for layer in layers if layer is not None and os.path.lexists(layer)]
+        return _load([Path(named)], hostname, user_id)
+    try:
+        home = home or Path.home()
+    except RuntimeError:
+        home = None  # no HOME and no such user: as if the file did not exist
+    layers = [system_file, home and home / ".imaging.conf", directory_file(directory)]
+    present = [layer for layer in layers if layer is not None and os.path.lexists(layer)]
+    return _load(present, hostname, user_id)
+
+
+def _load(files: Iterable[Path], hostname: str, user_id: int) -> LoadedSettings:
     chosen: dict[tuple[str, str], Entry] = {}
     bases: dict[tuple[str, str], Path] = {}
     for file in files:

@@ -31,6 +31,22 @@ def acting_login(
     return name if name in privileged else login_name(environment, user_id)
 
 
+def is_restricted(
+    privileged: Collection[str],
+    environment: Mapping[str, str] | None = None,
+    user_id: int | None = None,
+) -> bool:
+    """Whether root's power is lent: root runs this for who called sudo and is not ``privileged``.
+
+    Then nothing that the caller says may decide which rules hold, or which files are written.
+    """
+    environment = os.environ if environment is None else environment
+    user_id = os.geteuid() if user_id is None else user_id
+    if user_id != 0 or not environment.get("SUDO_USER"):
+        return False
+    return acting_login(privileged, environment, user_id) not in privileged
+
+
 def _name(user_id: int) -> str:
     try:
         return pwd.getpwuid(user_id).pw_name
