@@ -60,11 +60,12 @@ def numbers_of(train: Train) -> list[int]:
 
 @contextmanager
 def pair(
-    *, cutting: bool = True, joining: bool = True
+    *, cutting: bool = True, joining: bool = True, group: str = GROUP, broadcast: bool = False
 ) -> Iterator[tuple[SessionSocket, SessionSocket]]:
     port = random.randint(30000, 49999)
-    server = SessionSocket(SessionAddress(SERVER, GROUP, port), hear_oneself=False, offload=cutting)
-    client = SessionSocket(SessionAddress(CLIENT, GROUP, port), hear_oneself=True, offload=joining)
+    where = (group, port, broadcast)
+    server = SessionSocket(SessionAddress(SERVER, *where), hear_oneself=False, offload=cutting)
+    client = SessionSocket(SessionAddress(CLIENT, *where), hear_oneself=True, offload=joining)
     try:
         yield server, client
     finally:
@@ -122,6 +123,24 @@ def test_a_server_does_not_hear_itself_and_waits_as_long_as_it_is_told() -> None
         started = time.monotonic()
         assert list(server.receive(0.05)) == []
         assert 0.05 <= time.monotonic() - started < 1
+
+
+def test_a_membership_that_is_renewed_is_the_same_one() -> None:
+    with pair() as (server, client):
+        for link in (server, client):
+            link.renew_membership()
+        server.send_blocks([block_packets(0, 2, SERVER)])
+        assert list(chain(*hear(client, 2))) == [0, 1]
+        assert list(server.receive(0.05)) == []
+
+
+def test_a_broadcasting_server_does_not_hear_itself() -> None:
+    with pair(group="127.255.255.255", broadcast=True) as (server, client):
+        server.send_blocks([block_packets(0, 2, SERVER)])
+        assert list(chain(*hear(client, 2))) == [0, 1]
+        assert list(server.receive(0.05)) == []
+        client.send(encode(Request(0, 1, 2), pack_address(CLIENT)))
+        assert [train.sender for train in server.receive(LIMIT_S)] == [pack_address(CLIENT)]
 
 
 def test_a_host_that_cannot_be_sent_to_disturbs_nobody() -> None:

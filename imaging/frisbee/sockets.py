@@ -84,16 +84,19 @@ class SessionSocket:
     ) -> None:
         """Open and bind.
 
+        Without ``hear_oneself``, nothing that has our own address is received.
         With ``offload``, packets are cut and joined by the kernel where it can. Raises FrisbeeError
         with the C tools' words and status.
         """
         self.address = address
+        # the kernel leaves out what comes from there in multicast mode, and only there
+        self._unheard = None if hear_oneself else address.own
         self._target = (address.group, address.port)
         self._own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._cuts = offload and _can_cut(self._own)
         self._group: socket.socket | None = None
         try:
-            self._bind(hear_oneself)
+            self._bind()
         except OSError:
             self.close()
             raise
@@ -110,12 +113,12 @@ class SessionSocket:
         self._view = memoryview(bytearray(DATAGRAM_LIMIT + 1))
         self._buffers = [self._view]
 
-    def _bind(self, hear_oneself: bool) -> None:
+    def _bind(self) -> None:
         address = self.address
         try:
             self._own.bind((address.own, address.port))
             if address.is_multicast:
-                self._group = self._join_group(hear_oneself)
+                self._group = self._join_group()
             elif address.broadcast:
                 self._own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
                 self._group = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -135,16 +138,21 @@ class SessionSocket:
                 exit_status=NETWORK_STATUS,
             ) from error
 
-    def _join_group(self, hear_oneself: bool) -> socket.socket:
+    def _add_membership(self, receiver: socket.socket) -> None:
+        """Join the group. What is not to be heard is a property of each membership."""
         own, group = (socket.inet_aton(a) for a in (self.address.own, self.address.group))
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
+        if self._unheard:
+            receiver.setsockopt(socket.IPPROTO_IP, IP_BLOCK_SOURCE, group + own + own)
+
+    def _join_group(self) -> socket.socket:
+        own = socket.inet_aton(self.address.own)
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             receiver.bind(self._target)
             receiver.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
-            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
-            if not hear_oneself:
-                receiver.setsockopt(socket.IPPROTO_IP, IP_BLOCK_SOURCE, group + own + own)
+            self._add_membership(receiver)
         except OSError:
             receiver.close()
             raise
@@ -160,11 +168,16 @@ class SessionSocket:
             self._group.close()
 
     def renew_membership(self) -> None:
-        """Leave and join the group, for switches that forget (the tools' -K)."""
+        """Leave and join the group, for switches that forget (the tools' -K).
+
+        What fails is tried again when it is next renewed; until then nothing may be heard.
+        """
         if self._group is not None and self.address.is_multicast:
             request = socket.inet_aton(self.address.group) + socket.inet_aton(self.address.own)
-            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
-            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            with contextlib.suppress(OSError):  # an interface that was gone has left the group
+                self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
+            with contextlib.suppress(OSError):
+                self._add_membership(self._group)
 
     def receive(self, wait_s: float) -> Iterator[Train]:
         """What is there, or comes within ``wait_s`` seconds.
@@ -186,6 +199,8 @@ class SessionSocket:
                     if error.errno in _OTHERS_ABSENCE:
                         continue
                     raise _network_error("PacketReceive(recvfrom)", error) from error
+                if sender[0] == self._unheard:
+                    continue
                 segment = _segment_size(ancillary) or size
                 yield Train(self._view[:size], segment, _packed_address(sender[0]), sender[1])
 
