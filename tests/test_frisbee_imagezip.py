@@ -5,16 +5,20 @@ import lzma
 import os
 import random
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from imaging.frisbee.image import inspect_image
+from imaging.frisbee.ndz import CHUNK_SIZE
 from imaging.testbed.sample_image import write_disk
 from tests import ndz_samples
 from tests.commands import BIN, sha256
 
+LIMIT_S = 30.0
 ZIP, UNZIP = str(BIN / "imaging-imagezip"), str(BIN / "imaging-imageunzip")
 
 
@@ -150,6 +154,38 @@ def test_a_reader_that_goes_away(dos_disk: Path) -> None:
         os.close(writer)
     assert done.returncode == 141
     assert b"Traceback" not in done.stderr
+
+
+def signalled(home: Path, number: signal.Signals, *command: str) -> tuple[int, bytes]:
+    """A long save to which a signal comes in its middle: its exit status, and what it has said."""
+    (home / "disk").write_bytes(random.Random(1).randbytes(48 << 20))
+    image = home / "image"
+    zipping = subprocess.Popen(
+        [*command, ZIP, "-r", "-z9", "disk", "image"], cwd=home, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + LIMIT_S
+    while not image.exists() or image.stat().st_size < 2 * CHUNK_SIZE:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    zipping.send_signal(number)
+    _, told = zipping.communicate(timeout=LIMIT_S)
+    return zipping.returncode, told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_that_looks_like_an_image(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    status, told = signalled(tmp_path, number)
+    assert status == 128 + number
+    assert b"Traceback" not in told
+    assert (tmp_path / "image").stat().st_size == 0
+
+
+def test_a_hangup_that_is_to_be_ignored_is(tmp_path: Path) -> None:
+    status, told = signalled(tmp_path, signal.SIGHUP, "sh", "-c", 'trap "" HUP; exec "$0" "$@"')
+    assert status == 0, told
+    assert inspect_image(tmp_path / "image").chunks > 48
 
 
 def test_a_partition_that_reaches_beyond_the_end_of_the_disk(dos_disk: Path) -> None:

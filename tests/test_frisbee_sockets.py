@@ -3,12 +3,14 @@
 import json
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -21,12 +23,18 @@ from imaging.frisbee.packets import (
     encode,
     pack_address,
 )
-from imaging.frisbee.sockets import BLOCKS_PER_CALL, SessionAddress, SessionSocket
+from imaging.frisbee.sockets import (
+    BLOCKS_PER_CALL,
+    SessionAddress,
+    SessionSocket,
+    UnreachableHostError,
+)
 from imaging.frisbee.trains import Train
 from tests.frisbee_session import address
 
 LIMIT_S = 5.0
 GROUP = "239.77.1.1"
+SO_NO_CHECK = 11  # asm-generic/socket.h; not in the socket module
 SERVER, CLIENT = address(254), address(1)
 
 
@@ -52,11 +60,12 @@ def numbers_of(train: Train) -> list[int]:
 
 @contextmanager
 def pair(
-    *, cutting: bool = True, joining: bool = True
+    *, cutting: bool = True, joining: bool = True, group: str = GROUP, broadcast: bool = False
 ) -> Iterator[tuple[SessionSocket, SessionSocket]]:
     port = random.randint(30000, 49999)
-    server = SessionSocket(SessionAddress(SERVER, GROUP, port), hear_oneself=False, offload=cutting)
-    client = SessionSocket(SessionAddress(CLIENT, GROUP, port), hear_oneself=True, offload=joining)
+    where = (group, port, broadcast)
+    server = SessionSocket(SessionAddress(SERVER, *where), hear_oneself=False, offload=cutting)
+    client = SessionSocket(SessionAddress(CLIENT, *where), hear_oneself=True, offload=joining)
     try:
         yield server, client
     finally:
@@ -116,15 +125,73 @@ def test_a_server_does_not_hear_itself_and_waits_as_long_as_it_is_told() -> None
         assert 0.05 <= time.monotonic() - started < 1
 
 
+def test_a_membership_that_is_renewed_is_the_same_one() -> None:
+    with pair() as (server, client):
+        for link in (server, client):
+            link.renew_membership()
+        server.send_blocks([block_packets(0, 2, SERVER)])
+        assert list(chain(*hear(client, 2))) == [0, 1]
+        assert list(server.receive(0.05)) == []
+
+
+def test_a_broadcasting_server_does_not_hear_itself() -> None:
+    with pair(group="127.255.255.255", broadcast=True) as (server, client):
+        server.send_blocks([block_packets(0, 2, SERVER)])
+        assert list(chain(*hear(client, 2))) == [0, 1]
+        assert list(server.receive(0.05)) == []
+        client.send(encode(Request(0, 1, 2), pack_address(CLIENT)))
+        assert [train.sender for train in server.receive(LIMIT_S)] == [pack_address(CLIENT)]
+
+
+def test_a_host_that_cannot_be_sent_to_disturbs_nobody() -> None:
+    """To all hosts of the network nobody may send unasked; nor does a route lead to class E."""
+    with pair() as (server, client):
+        for host in ("255.255.255.255", "240.0.0.1"):
+            with pytest.raises(UnreachableHostError, match=f"{host} cannot be sent to: "):
+                server.send(b"reply", host)
+        server.send_blocks([block_packets(0, 4, SERVER)])
+        assert list(chain(*hear(client, 4))) == [0, 1, 2, 3]
+
+
+def test_a_socket_that_packets_are_not_cut_for_any_more() -> None:
+    """Without checksums the kernel cuts nothing, as with some interfaces: found out at any time."""
+    with pair() as (server, client):
+        server.send_blocks([block_packets(0, 4, SERVER)])
+        server._own.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        server.send(encode(Request(0, 1, 2), pack_address(SERVER)), CLIENT)
+        server.send_blocks([block_packets(4, 4, SERVER)])
+        heard: list[int] = []
+        deadline = time.monotonic() + LIMIT_S
+        while len(heard) < 9 and time.monotonic() < deadline:
+            for train in client.receive(0.1):
+                heard += map(len, train.packets())
+    assert sorted(heard) == [28] + 8 * [BLOCK_PACKET_SIZE]
+
+
+def test_a_join_from_where_no_route_leads_ends_no_server() -> None:
+    told = in_a_network_of_its_own("tests.unreachable_join", mtu=65536)
+    assert told["replies"] == 1
+    unreachable = [line for line in told["said"] if "cannot be sent to" in line]
+    assert len(unreachable) == 1
+    assert unreachable[0].startswith("192.0.2.1 cannot be sent to: ")
+
+
 def test_a_kernel_that_does_not_cut_packets() -> None:
     """Found out by trying once, and nothing is lost by it."""
+    told = in_a_network_of_its_own("tests.offload_refused", mtu=1000)
+    assert told["refusal"] == "OSError"
+    assert told["arrived"] == [*range(62), *range(100, 162)]
+
+
+def in_a_network_of_its_own(module: str, mtu: int) -> dict[str, Any]:
+    """What a script says, in JSON, that is run where there is loopback only."""
     unshare = [shutil.which("unshare") or "unshare", "--user", "--map-root-user", "--net"]
-    ready = [*unshare, "ip", "link", "set", "lo", "mtu", "1000", "up"]
+    loopback = ["ip", "link", "set", "lo", "mtu", str(mtu), "up"]
     try:
-        subprocess.run(ready, check=True, capture_output=True)
+        subprocess.run([*unshare, *loopback], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no network namespace to be had")
-    script = 'ip link set lo mtu 1000 up && exec "$0" -m tests.offload_refused'
+    script = f'{" ".join(loopback)} && exec "$0" -m {module}'
     done = subprocess.run(
         [*unshare, "sh", "-c", script, sys.executable],
         capture_output=True,
@@ -134,5 +201,5 @@ def test_a_kernel_that_does_not_cut_packets() -> None:
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["refusal"] == "OSError"
-    assert told["arrived"] == [*range(62), *range(100, 162)]
+    assert isinstance(told, dict)
+    return told

@@ -38,7 +38,7 @@ class ClientOptions:
     ascending: bool = False
     buffers: int = 64
     workers: int = 2  # threads that expand and write
-    keepalive_s: int = 0
+    keepalive_s: float = 0.0  # -K; 0: never
     join_timeout_s: float = 60.0
     stall_timeout_s: float = 60.0
     pace: Pace = field(default_factory=Pace)
@@ -64,7 +64,8 @@ class Reception:
         self._pool = BufferPool()
         self._buffers: dict[int, ChunkBuffer] = {}
         self._released: list[ChunkBuffer] = []  # appended to by the workers
-        self._check_at = self._heard_at = 0.0
+        self._check_at = 0.0
+        self._heard_at = time.monotonic()  # from others
         self.download = Download(
             blocks,
             time.monotonic(),
@@ -108,6 +109,8 @@ class Reception:
 
     def _take(self, train: Train, now: float) -> None:
         """Take what has come: nearly always it is one run of blocks."""
+        if train.sender != self._source:
+            self._heard_at = now
         run = self._reader.read(train.data, train.sender, train.port)
         if run is not None:
             self._take_run(run, now)

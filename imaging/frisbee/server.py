@@ -8,9 +8,10 @@ from imaging.frisbee.errors import ProtocolError
 from imaging.frisbee.image_packets import ImagePackets
 from imaging.frisbee.packets import decode, encode, pack_address
 from imaging.frisbee.server_session import Say, ServerOptions, ServerSession
-from imaging.frisbee.sockets import BLOCKS_PER_CALL, SessionSocket
+from imaging.frisbee.sockets import BLOCKS_PER_CALL, SessionSocket, UnreachableHostError
 
 WAIT_LIMIT_S = 0.05  # a signal is noticed at least so often
+UNREACHABLE_LIMIT = 256  # hosts that are told of, so that no stranger fills the log
 BLOCKS_PER_TURN = 8 * BLOCKS_PER_CALL  # between two looks at what has come
 
 
@@ -33,6 +34,7 @@ class Server:
         self._source = pack_address(link.address.own)
         self._session = ServerSession(options, size, say, time.monotonic())
         self._messages_in = self._messages_out = 0
+        self._unreachable: set[str] = set()
 
     def serve(self, stopping: Callable[[], bool]) -> str:
         """Serve until it is over; returns why, in the C server's words.
@@ -81,8 +83,17 @@ class Server:
         host = ".".join(map(str, sender))
         reply = self._session.take(packet, host)
         if reply is not None:
-            self._link.send(encode(reply, self._source), host)
+            self._reply(encode(reply, self._source), host)
+
+    def _reply(self, datagram: bytes, host: str) -> None:
+        """Send to one host. That it cannot be reached is told once, and ends nothing."""
+        try:
+            self._link.send(datagram, host)
             self._messages_out += 1
+        except UnreachableHostError as error:
+            if host not in self._unreachable and len(self._unreachable) < UNREACHABLE_LIMIT:
+                self._unreachable.add(host)
+                self._say(error.message)
 
     def statistics(self, seconds: float) -> list[str]:
         """The lines that the C server prints in the end, as far as they apply."""

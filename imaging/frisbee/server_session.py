@@ -30,12 +30,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """``idle_s`` is the tools' -T, ``bandwidth`` bits/s on the wire (None: no limit)."""
+    """``idle_s`` is the tools' -T, ``keepalive_s`` their -K (0: never).
+
+    ``bandwidth`` is in bits/s on the wire (None: no limit).
+    """
 
     image: str
     idle_s: int = 1800
     bandwidth: float | None = 71_808_000.0
-    keepalive_s: int = 0
+    keepalive_s: float = 0.0
     trace_requests: bool = False
 
 

@@ -35,10 +35,30 @@ IP_MULTICAST_ALL = 49
 IP_BLOCK_SOURCE = 38
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 
-_SINGLY = -1  # in place of the size of segments
+_CUT = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("@H", BLOCK_PACKET_SIZE))]
+_CUT_REFUSALS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE})
+_OTHERS_ABSENCE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH})
+# what the kernel says of one destination, and not of the network that the group is in
+_HOST_ERRORS = frozenset(
+    {
+        errno.EACCES,
+        errno.EADDRNOTAVAIL,
+        errno.EHOSTDOWN,
+        errno.EINVAL,
+        errno.EIO,
+        errno.EMSGSIZE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EPERM,
+    }
+)
 _ANCILLARY_SIZE = socket.CMSG_SPACE(4)
 
 BIND_STATUS, NETWORK_STATUS = 98, 255
+
+
+class UnreachableHostError(FrisbeeError):
+    """Nothing can be sent to one host. Who that is, anybody can make up: no reason to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +84,19 @@ class SessionSocket:
     ) -> None:
         """Open and bind.
 
+        Without ``hear_oneself``, nothing that has our own address is received.
         With ``offload``, packets are cut and joined by the kernel where it can. Raises FrisbeeError
         with the C tools' words and status.
         """
         self.address = address
+        # the kernel leaves out what comes from there in multicast mode, and only there
+        self._unheard = None if hear_oneself else address.own
         self._target = (address.group, address.port)
-        self._segment = 0 if offload else _SINGLY
         self._own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._cuts = offload and _can_cut(self._own)
         self._group: socket.socket | None = None
         try:
-            self._bind(hear_oneself)
+            self._bind()
         except OSError:
             self.close()
             raise
@@ -90,12 +113,12 @@ class SessionSocket:
         self._view = memoryview(bytearray(DATAGRAM_LIMIT + 1))
         self._buffers = [self._view]
 
-    def _bind(self, hear_oneself: bool) -> None:
+    def _bind(self) -> None:
         address = self.address
         try:
             self._own.bind((address.own, address.port))
             if address.is_multicast:
-                self._group = self._join_group(hear_oneself)
+                self._group = self._join_group()
             elif address.broadcast:
                 self._own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
                 self._group = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -115,16 +138,21 @@ class SessionSocket:
                 exit_status=NETWORK_STATUS,
             ) from error
 
-    def _join_group(self, hear_oneself: bool) -> socket.socket:
+    def _add_membership(self, receiver: socket.socket) -> None:
+        """Join the group. What is not to be heard is a property of each membership."""
         own, group = (socket.inet_aton(a) for a in (self.address.own, self.address.group))
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
+        if self._unheard:
+            receiver.setsockopt(socket.IPPROTO_IP, IP_BLOCK_SOURCE, group + own + own)
+
+    def _join_group(self) -> socket.socket:
+        own = socket.inet_aton(self.address.own)
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             receiver.bind(self._target)
             receiver.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
-            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + own)
-            if not hear_oneself:
-                receiver.setsockopt(socket.IPPROTO_IP, IP_BLOCK_SOURCE, group + own + own)
+            self._add_membership(receiver)
         except OSError:
             receiver.close()
             raise
@@ -140,11 +168,16 @@ class SessionSocket:
             self._group.close()
 
     def renew_membership(self) -> None:
-        """Leave and join the group, for switches that forget (the tools' -K)."""
+        """Leave and join the group, for switches that forget (the tools' -K).
+
+        What fails is tried again when it is next renewed; until then nothing may be heard.
+        """
         if self._group is not None and self.address.is_multicast:
             request = socket.inet_aton(self.address.group) + socket.inet_aton(self.address.own)
-            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
-            self._group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            with contextlib.suppress(OSError):  # an interface that was gone has left the group
+                self._group.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
+            with contextlib.suppress(OSError):
+                self._add_membership(self._group)
 
     def receive(self, wait_s: float) -> Iterator[Train]:
         """What is there, or comes within ``wait_s`` seconds.
@@ -163,70 +196,81 @@ class SessionSocket:
                     break
                 except OSError as error:
                     # an ICMP answer to something sent earlier is not ours to die of
-                    if error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+                    if error.errno in _OTHERS_ABSENCE:
                         continue
                     raise _network_error("PacketReceive(recvfrom)", error) from error
+                if sender[0] == self._unheard:
+                    continue
                 segment = _segment_size(ancillary) or size
                 yield Train(self._view[:size], segment, _packed_address(sender[0]), sender[1])
 
     def send(self, datagram: bytes, to: str | None = None) -> None:
-        """Send one packet to the group, or to one host. Raises FrisbeeError, status 255."""
-        self._send([datagram], (to, self.address.port) if to else self._target)
+        """Send one packet to the group, or to one host.
+
+        Raises UnreachableHostError when it cannot go to that host, and FrisbeeError, status 255,
+        when the network fails.
+        """
+        try:
+            self._send([datagram], (to, self.address.port) if to else self._target)
+        except OSError as error:
+            if to and error.errno in _HOST_ERRORS:
+                raise UnreachableHostError(f"{to} cannot be sent to: {error.strerror}") from error
+            raise _network_error("PacketSend(sendto)", error) from error
 
     def send_blocks(self, runs: Sequence[memoryview]) -> None:
-        """Send runs of block packets.
+        """Send runs of block packets. Raises FrisbeeError, status 255.
 
         The kernel gathers and cuts them where it can (UDP_SEGMENT); where it cannot, which is
         found out by trying once, they go out singly.
         """
-        for call in _calls(runs):
-            if self._segment == _SINGLY or not self._send_cut(call):
-                for packets in call:
-                    for start in range(0, len(packets), BLOCK_PACKET_SIZE):
-                        self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
+        try:
+            for call in _calls(runs):
+                if not (self._cuts and self._send_cut(call)):
+                    for packets in call:
+                        for start in range(0, len(packets), BLOCK_PACKET_SIZE):
+                            self._send([packets[start : start + BLOCK_PACKET_SIZE]], self._target)
+        except OSError as error:
+            raise _network_error("PacketSend(sendto)", error) from error
 
     def _send_cut(self, call: Sequence[memoryview]) -> bool:
         """Have the kernel cut packets; False when it does not, now and for ever."""
         try:
-            if not self._segment:
-                self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, BLOCK_PACKET_SIZE)
-                self._segment = BLOCK_PACKET_SIZE
-            self._send(call, self._target)
-        except (_OffloadRefusedError, OSError):
-            self._stop_offload()
-            return False
-        return True
+            self._send(call, self._target, _CUT)
+        except OSError as error:
+            if error.errno not in _CUT_REFUSALS:
+                raise
+            self._cuts = False
+        return self._cuts
 
-    def _stop_offload(self) -> None:
-        self._segment = _SINGLY
-        with contextlib.suppress(OSError):
-            self._own.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
-
-    def _send(self, data: Sequence[bytes | memoryview], target: tuple[str, int]) -> None:
+    def _send(
+        self,
+        data: Sequence[bytes | memoryview],
+        target: tuple[str, int],
+        ancillary: Sequence[tuple[int, int, bytes]] = (),
+    ) -> None:
+        """Send, and wait for room as long as it takes. Raises OSError."""
         while True:
             try:
-                self._own.sendmsg(data, (), 0, target)
+                self._own.sendmsg(data, ancillary, 0, target)
             except BlockingIOError:
                 select.select([], [self._own], [], RETRY_S)
             except OSError as error:
-                if error.errno == errno.ENOBUFS:
-                    select.select([], [], [], RETRY_S)
-                elif error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
-                    return  # somebody else's absence
-                elif self._segment > 0 and error.errno in (
-                    errno.EIO,
-                    errno.EINVAL,
-                    errno.EMSGSIZE,
-                ):
-                    raise _OffloadRefusedError from error
-                else:
-                    raise _network_error("PacketSend(sendto)", error) from error
+                if error.errno in _OTHERS_ABSENCE:
+                    return
+                if error.errno != errno.ENOBUFS:
+                    raise
+                select.select([], [], [], RETRY_S)
             else:
                 return
 
 
-class _OffloadRefusedError(Exception):
-    """The kernel or the interface does not cut packets."""
+def _can_cut(sender: socket.socket) -> bool:
+    """Whether the kernel knows UDP_SEGMENT: one before 4.18 would overlook it, and not cut."""
+    try:
+        sender.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
 
 
 def _calls(runs: Sequence[memoryview]) -> Iterator[list[memoryview]]:

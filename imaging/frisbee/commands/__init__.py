@@ -6,6 +6,7 @@ a pty or a telnet session sees each message and each progress mark when it happe
 
 import getopt
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -13,9 +14,16 @@ from typing import NoReturn
 from imaging.frisbee.errors import FrisbeeError, UsageError
 from imaging.frisbee.packets import pack_address
 
-INTERRUPTED_STATUS = 128 + 2
-BROKEN_PIPE_STATUS = 128 + 13
-"""What a shell sees of a program killed by SIGINT, by SIGPIPE."""
+SIGNAL_STATUS = 128
+"""Plus the signal's number: what a shell sees of a program that a signal has killed."""
+
+
+class _SignalledError(BaseException):
+    """SIGTERM or SIGHUP has come; as KeyboardInterrupt, it is no Exception."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def say(text: str) -> None:
@@ -92,6 +100,9 @@ def run_command(
 ) -> NoReturn:
     """Run one command to its exit status, with its foreseeable failures as one line each.
 
+    SIGTERM and SIGHUP end it as SIGINT does, by an exception, so that it leaves nothing half done;
+    unless it has handlers of its own, or was started with them ignored, as by nohup.
+
     Args:
         body: takes the arguments (without the program's name), returns the exit status.
         argv: the arguments; by default those of the process.
@@ -100,6 +111,9 @@ def run_command(
         SystemExit: always.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         try:
             status = body(arguments)
@@ -107,7 +121,14 @@ def run_command(
             status = error.exit_status
             say(f"{error}\n")
     except BrokenPipeError:
-        status = BROKEN_PIPE_STATUS
+        status = SIGNAL_STATUS + signal.SIGPIPE
     except KeyboardInterrupt:
-        status = INTERRUPTED_STATUS
+        status = SIGNAL_STATUS + signal.SIGINT
+    except _SignalledError as error:
+        status = SIGNAL_STATUS + error.number
     raise SystemExit(status)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # one more must not disturb the cleaning up
+    raise _SignalledError(number)
