@@ -174,6 +174,20 @@ async def test_an_endless_answer_is_bounded_in_time_and_size(
         await held(service.with_settings(request_timeout_s=3.0))
 
 
+async def test_all_pages_together_are_bounded_in_size(
+    service: ServedLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        await book(service, number, number + 1)
+    whole = await held(service.settings)
+    monkeypatch.setattr("imaging.leases.rest.ANSWER_LIMIT", 1000)  # six leases, but not nine
+    service.fault("pages:3")
+    with pytest.raises(LeaseServiceError, match="sent more than 1000 bytes"):
+        await held(service.settings)
+    monkeypatch.setattr("imaging.leases.rest.ANSWER_LIMIT", 4000)
+    assert await held(service.settings) == whole
+
+
 async def test_the_whole_question_has_its_time(service: ServedLeases) -> None:
     service.fault("hang")
     started = trio.current_time()

@@ -102,12 +102,15 @@ class Service:
         url = httpx.URL(self.place + path)
         return await self._ask("GET", url.copy_merge_params(parameters or {}), repeatable=True)
 
-    async def follow(self, url: httpx.URL) -> Reply:
-        """Ask for the rest of an answer, of the same service only. Raises LeaseServiceError."""
+    async def follow(self, url: httpx.URL, received: int) -> Reply:
+        """Ask for the rest of an answer, of the same service only. Raises LeaseServiceError.
+
+        ``received`` is how many bytes of it there are: the limit is that of the whole answer.
+        """
         home = httpx.URL(self.place)
         if (url.scheme, url.host, url.port) != (home.scheme, home.host, home.port):
             raise self.failed("goes on elsewhere, which is not followed")
-        return await self._ask("GET", url, repeatable=True)
+        return await self._ask("GET", url, repeatable=True, received=received)
 
     async def send(
         self,
@@ -150,6 +153,7 @@ class Service:
         *,
         token: str = "",
         repeatable: bool,
+        received: int = 0,
     ) -> Reply:
         settings, cause = self.settings, ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -159,7 +163,7 @@ class Service:
             arrived = True
             with trio.move_on_after(settings.request_timeout_s):
                 try:
-                    reply = await self._request(method, url, document, headers)
+                    reply = await self._request(method, url, document, headers, received)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     cause, arrived = _why(error), False
                 except httpx.RequestError as error:
@@ -187,6 +191,7 @@ class Service:
         url: httpx.URL,
         document: Mapping[str, object] | None,
         headers: Mapping[str, str],
+        received: int,
     ) -> Reply:
         body = bytearray()
         async with self.client.stream(method, url, json=document, headers=headers) as response:
@@ -194,9 +199,9 @@ class Service:
             with trio.CancelScope() as enough:
                 async for piece in response.aiter_raw():
                     body += piece
-                    if len(body) > ANSWER_LIMIT:
+                    if received + len(body) > ANSWER_LIMIT:
                         enough.cancel(reason="the answer is too long")
-        if len(body) > ANSWER_LIMIT:
+        if received + len(body) > ANSWER_LIMIT:
             raise self.failed(f"sent more than {ANSWER_LIMIT} bytes")
         return Reply(
             response.status_code, bytes(body), url, self._next_url(response), _total(response)
