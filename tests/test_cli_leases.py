@@ -153,6 +153,11 @@ def test_a_lease_that_is_not_there(site: SiteDirectory, words: tuple[str, ...]) 
     assert "there is no lease" in done.stderr
 
 
+def test_a_holder_that_is_no_text(site: SiteDirectory) -> None:
+    words = refused(site, "book", "now", "+1h", "--for", "x\udcff", status=2)
+    assert words == "imaging-leases: --for: the login is not UTF-8 text\n"
+
+
 def test_check(site: SiteDirectory) -> None:
     book(site.directory, ME, -HOUR, HOUR)
     assert said(site, "check", "--until", "+30m").startswith("yes: ")

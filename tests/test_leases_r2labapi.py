@@ -347,6 +347,27 @@ async def test_secrets_are_never_told(
         assert TOKEN not in repr(leases)
 
 
+@pytest.mark.parametrize(
+    ("token", "login", "holder", "words"),
+    [
+        ("", Credentials("alice@testbed", "geheim\udcff"), "alice", "the password for"),
+        ("", Credentials("geheim\udcff", "testbed"), "alice", "the email for"),
+        (TOKEN, None, "geheim\udcff", "the slice_name for"),
+    ],
+)
+async def test_what_is_no_text_is_refused_and_not_told(
+    service: ServedLeases, token: str, login: Credentials | None, holder: str, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{words} .* is not UTF-8 text") as caught:
+        await ask_leases(
+            service.with_settings(token=token),
+            lambda leases: leases.book(ALICE, holder, hour(0), hour(1), None),
+            login,
+        )
+    assert "geh" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 async def test_secrets_are_not_sent_in_the_clear(service: ServedLeases) -> None:
     far = service.with_settings(url="http://leases.example.org")
     with pytest.raises(ConfigurationError, match="would be sent in the clear"):

@@ -121,8 +121,12 @@ class Service:
         token: str = "",
         repeatable: bool = False,
     ) -> Reply:
-        """Have something changed. Raises LeaseServiceError; then it may be changed, or not."""
+        """Have something changed. Raises LeaseServiceError; then it may be changed, or not.
+
+        Raises ConfigurationError for what cannot be sent.
+        """
         self._refuse_clear_text()
+        self._refuse_no_text(document or {})
         url = httpx.URL(self.place + path)
         return await self._ask(method, url, document, token=token, repeatable=repeatable)
 
@@ -144,6 +148,12 @@ class Service:
             f"what books at {self.place} is secret, and would be sent in the clear",
             hint="[leases] url must begin with https",
         )
+
+    def _refuse_no_text(self, document: Mapping[str, object]) -> None:
+        """Arguments and variables may be bytes that are no text; they may be secret, too."""
+        for key, value in document.items():
+            if not _is_text(str(value)):
+                raise ConfigurationError(f"the {key} for {self.place} is not UTF-8 text")
 
     async def _ask(
         self,
@@ -247,3 +257,7 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_text(text: str) -> bool:
+    return text.encode(errors="replace").decode() == text
