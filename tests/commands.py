@@ -91,9 +91,10 @@ class Commands:
         self._started: list[subprocess.Popen[str]] = []
         self._expected: dict[tuple[str, int], str] = {}
 
-    def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+    def run(self, *words: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run a command in the testbed's directory."""
-        return run_command(*words, cwd=self.directory, environment=self.environment)
+        environment = {**self.environment, **variables}
+        return run_command(*words, cwd=self.directory, environment=environment)
 
     def timed(self, *words: str) -> tuple["subprocess.CompletedProcess[str]", float]:
         """Run a command; also the seconds that it took."""

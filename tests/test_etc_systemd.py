@@ -83,3 +83,23 @@ def test_it_can_do_little(unit: Path) -> None:
         [*words, str(unit)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the unit is root's")
+@pytest.mark.parametrize(
+    "leases", ["backend = local\nfile = leases.sqlite", "backend = r2labapi\nurl = http://[::1]:9"]
+)
+def test_the_sweep_at_boot_needs_no_lease(tmp_path: Path, leases: str) -> None:
+    site = SiteDirectory(tmp_path)
+    site.add_settings(f"[leases]\nprivileged =\n{leases}\n")
+    link = site.links / "01-00-03-1d-0e-03-01"
+    link.symlink_to("pxefrisbee")
+    (unit,) = (unit for unit in UNITS if unit.stem == "imaging-nextboot")
+    program, *arguments = started(unit)
+    name = program.removeprefix(PREFIX)
+    by_user = site.run(name, *arguments, SUDO_USER="alice")
+    assert by_user.returncode == 1
+    assert os.path.lexists(link)
+    done = site.run(name, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not os.path.lexists(link)

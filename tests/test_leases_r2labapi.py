@@ -174,6 +174,20 @@ async def test_an_endless_answer_is_bounded_in_time_and_size(
         await held(service.with_settings(request_timeout_s=3.0))
 
 
+async def test_all_pages_together_are_bounded_in_size(
+    service: ServedLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        await book(service, number, number + 1)
+    whole = await held(service.settings)
+    monkeypatch.setattr("imaging.leases.rest.ANSWER_LIMIT", 1000)  # six leases, but not nine
+    service.fault("pages:3")
+    with pytest.raises(LeaseServiceError, match="sent more than 1000 bytes"):
+        await held(service.settings)
+    monkeypatch.setattr("imaging.leases.rest.ANSWER_LIMIT", 4000)
+    assert await held(service.settings) == whole
+
+
 async def test_the_whole_question_has_its_time(service: ServedLeases) -> None:
     service.fault("hang")
     started = trio.current_time()
@@ -331,6 +345,27 @@ async def test_secrets_are_never_told(
     assert "\x1b" not in text
     async with open_leases(service.settings, login) as leases:
         assert TOKEN not in repr(leases)
+
+
+@pytest.mark.parametrize(
+    ("token", "login", "holder", "words"),
+    [
+        ("", Credentials("alice@testbed", "geheim\udcff"), "alice", "the password for"),
+        ("", Credentials("geheim\udcff", "testbed"), "alice", "the email for"),
+        (TOKEN, None, "geheim\udcff", "the slice_name for"),
+    ],
+)
+async def test_what_is_no_text_is_refused_and_not_told(
+    service: ServedLeases, token: str, login: Credentials | None, holder: str, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{words} .* is not UTF-8 text") as caught:
+        await ask_leases(
+            service.with_settings(token=token),
+            lambda leases: leases.book(ALICE, holder, hour(0), hour(1), None),
+            login,
+        )
+    assert "geh" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 async def test_secrets_are_not_sent_in_the_clear(service: ServedLeases) -> None:

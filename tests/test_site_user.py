@@ -5,7 +5,7 @@ import pwd
 import subprocess
 import sys
 
-from imaging.site.user import acting_login, is_restricted, login_name
+from imaging.site.user import acting_login, is_restricted, is_root_itself, login_name
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -59,3 +59,10 @@ def test_root_is_restricted_for_who_called_sudo_and_has_no_rights() -> None:
     assert not is_restricted(set(), {}, 0)
     assert not is_restricted(set(), {"SUDO_USER": ""}, 0)
     assert not is_restricted(set(), sudo, 54321)
+
+
+def test_root_itself_is_behind_no_sudo() -> None:
+    assert is_root_itself({}, 0)
+    assert is_root_itself({"SUDO_USER": ""}, 0)
+    assert not is_root_itself({"SUDO_USER": "root"}, 0)
+    assert not is_root_itself({}, 54321)

@@ -90,6 +90,8 @@ def book(
 
     def body(loaded: LoadedSettings) -> int:
         settings, actor, now = loaded.settings.leases, _actor(loaded), time.time()
+        if holder is not None and holder.encode(errors="replace").decode() != holder:
+            raise ConfigurationError("--for: the login is not UTF-8 text")
         nodes = _nodes(loaded, node_spec) if node_spec else None
         begins = parse_moment(start, now)
         ends = parse_moment(end, now, since=begins.at)

@@ -11,6 +11,7 @@ import click
 
 from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
+from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site
 from imaging.cli.wishes import STANDARD_OUTPUT, STDOUT
@@ -114,6 +115,8 @@ def command(
     words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
+        if wishes.events not in (None, STANDARD_OUTPUT):
+            refuse_files(["--events"], site.settings.leases)
         monitor = prepared(site, words)
         if wishes.once:
             return look_once(monitor, wishes, service)

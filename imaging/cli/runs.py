@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from imaging.cli.interrupts import command_age, first_leaf, is_interrupt
 from imaging.cli.operation import Operation, P
+from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site, run
 from imaging.cli.watchdog import Watchdog
@@ -56,6 +57,7 @@ def run_operation(
     """
 
     def body(site: Site) -> int:
+        refuse_files(options.outputs.file_options, site.settings.leases)
         timeout = options.timeout if options.timeout is not None else default_timeout(site.settings)
         run_id = new_run_id()
         watchdog = Watchdog(command)

@@ -23,6 +23,17 @@ class OutputOptions:
         """Whether nothing else may be printed there."""
         return self.json or self.events == STANDARD_OUTPUT
 
+    @property
+    def file_options(self) -> list[str]:
+        """The options given that name a file to write."""
+        given = {
+            "--events": self.events not in (None, STANDARD_OUTPUT),
+            "--report": self.report is not None,
+            "--ok": self.ok_file is not None,
+            "--ko": self.ko_file is not None,
+        }
+        return [option for option, there in given.items() if there]
+
 
 NO_OUTPUTS = OutputOptions()
 

@@ -6,10 +6,14 @@ gives. A lease belongs to a slice, and a user holds it when the slice has the na
 
 import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import trio
 
 from imaging.errors import ConfigurationError
 from imaging.leases.backend import Actor, Credentials
@@ -26,6 +30,8 @@ from imaging.leases.r2labapi_rows import (
 )
 from imaging.leases.rest import Reply, Service, open_service
 from imaging.site.schema import LeasesSettings
+
+T = TypeVar("T")
 
 EMAIL, PASSWORD = "R2LABAPI_EMAIL", "R2LABAPI_PASSWORD"
 PAGES = 200  # that one answer may have
@@ -126,19 +132,24 @@ class R2labLeases:
         resource = await self._the_resource()
         try:
             rows = await self._rows(asked)
-            return [lease_of(row) for row in rows if row.resource_id == resource.resource_id]
+            # in a thread, as all that grows with the answer: the other nodes go on meanwhile
+            return await _in_thread(
+                lambda: [lease_of(row) for row in rows if row.resource_id == resource.resource_id]
+            )
         except ValueError as error:
             raise self._garbage(error) from error
 
     async def _rows(self, asked: Mapping[str, str]) -> list[LeaseRow]:
         """All pages of an answer: half of the leases would be worse than none."""
         reply = self._fine(await self.service.get("/leases", asked))
-        rows, total = read_rows(reply.body), reply.total
+        received, total = len(reply.body), reply.total
+        rows = await _in_thread(partial(read_rows, reply.body))
         for _ in range(PAGES):
             if reply.next_url is None:
                 break
-            reply = self._fine(await self.service.follow(reply.next_url))
-            rows += read_rows(reply.body)
+            reply = self._fine(await self.service.follow(reply.next_url, received))
+            received += len(reply.body)
+            rows += await _in_thread(partial(read_rows, reply.body))
         if reply.next_url is not None or (total is not None and total > len(rows)):
             raise self.service.failed(f"has more leases than the {len(rows)} that it sent")
         return rows
@@ -217,6 +228,11 @@ class R2labLeases:
 
     def _garbage(self, error: ValueError) -> LeaseServiceError:
         return self.service.failed(f"sends what makes no sense: {error}")
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What is made of an answer does not outlast the caller's patience."""
+    return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 def _number(lease_id: str) -> int:

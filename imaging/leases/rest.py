@@ -103,12 +103,15 @@ class Service:
         url = httpx.URL(self.place + path)
         return await self._ask("GET", url.copy_merge_params(parameters or {}), repeatable=True)
 
-    async def follow(self, url: httpx.URL) -> Reply:
-        """Ask for the rest of an answer, of the same service only. Raises LeaseServiceError."""
+    async def follow(self, url: httpx.URL, received: int) -> Reply:
+        """Ask for the rest of an answer, of the same service only. Raises LeaseServiceError.
+
+        ``received`` is how many bytes of it there are: the limit is that of the whole answer.
+        """
         home = httpx.URL(self.place)
         if (url.scheme, url.host, url.port) != (home.scheme, home.host, home.port):
             raise self.failed("goes on elsewhere, which is not followed")
-        return await self._ask("GET", url, repeatable=True)
+        return await self._ask("GET", url, repeatable=True, received=received)
 
     async def send(
         self,
@@ -119,8 +122,12 @@ class Service:
         token: str = "",
         repeatable: bool = False,
     ) -> Reply:
-        """Have something changed. Raises LeaseServiceError; then it may be changed, or not."""
+        """Have something changed. Raises LeaseServiceError; then it may be changed, or not.
+
+        Raises ConfigurationError for what cannot be sent.
+        """
         self._refuse_clear_text()
+        self._refuse_no_text(document or {})
         url = httpx.URL(self.place + path)
         return await self._ask(method, url, document, token=token, repeatable=repeatable)
 
@@ -143,6 +150,12 @@ class Service:
             hint="[leases] url must begin with https",
         )
 
+    def _refuse_no_text(self, document: Mapping[str, object]) -> None:
+        """Arguments and variables may be bytes that are no text; they may be secret, too."""
+        for key, value in document.items():
+            if not _is_text(str(value)):
+                raise ConfigurationError(f"the {key} for {self.place} is not UTF-8 text")
+
     async def _ask(
         self,
         method: str,
@@ -151,6 +164,7 @@ class Service:
         *,
         token: str = "",
         repeatable: bool,
+        received: int = 0,
     ) -> Reply:
         settings, cause = self.settings, ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -160,7 +174,7 @@ class Service:
             arrived = True
             with trio.move_on_after(settings.request_timeout_s):
                 try:
-                    reply = await self._request(method, url, document, headers)
+                    reply = await self._request(method, url, document, headers, received)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     cause, arrived = _why(error), False
                 except httpx.RequestError as error:
@@ -188,6 +202,7 @@ class Service:
         url: httpx.URL,
         document: Mapping[str, object] | None,
         headers: Mapping[str, str],
+        received: int,
     ) -> Reply:
         body = bytearray()
         async with self.client.stream(method, url, json=document, headers=headers) as response:
@@ -195,9 +210,9 @@ class Service:
             with trio.CancelScope() as enough:
                 async for piece in response.aiter_raw():
                     body += piece
-                    if len(body) > ANSWER_LIMIT:
+                    if received + len(body) > ANSWER_LIMIT:
                         enough.cancel(reason="the answer is too long")
-        if len(body) > ANSWER_LIMIT:
+        if received + len(body) > ANSWER_LIMIT:
             raise self.failed(f"sent more than {ANSWER_LIMIT} bytes")
         return Reply(
             response.status_code, bytes(body), url, self._next_url(response), _total(response)
@@ -243,3 +258,7 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_text(text: str) -> bool:
+    return text.encode(errors="replace").decode() == text

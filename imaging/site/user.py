@@ -42,9 +42,18 @@ def is_restricted(
     """
     environment = os.environ if environment is None else environment
     user_id = os.geteuid() if user_id is None else user_id
-    if user_id != 0 or not environment.get("SUDO_USER"):
+    if user_id != 0 or is_root_itself(environment, user_id):
         return False
     return acting_login(privileged, environment, user_id) not in privileged
+
+
+def is_root_itself(
+    environment: Mapping[str, str] | None = None, user_id: int | None = None
+) -> bool:
+    """Whether root runs this for nobody: when the host boots, say, or from cron."""
+    environment = os.environ if environment is None else environment
+    user_id = os.geteuid() if user_id is None else user_id
+    return user_id == 0 and not environment.get("SUDO_USER")
 
 
 def _name(user_id: int) -> str:
