@@ -52,6 +52,18 @@ def test_the_nodes_are_grouped_those_that_want_attention_first() -> None:
     assert lines[3].endswith("its card is dead")
 
 
+def test_a_line_says_that_leases_are_not_known() -> None:
+    testbed = Testbed(TESTBED.nodes, leases_problem="out of\nreach")
+    lines = screen_lines(testbed, View(), 140, 24, NOW)
+    assert lines[1].text.rstrip() == "who holds the nodes is not known: out of / reach"
+    assert lines[1].look is Look.WARNING
+    assert [line.text for line in lines[2:20]] == [
+        line.text for line in screen_lines(TESTBED, View(), 140, 24, NOW)[1:19]
+    ]
+    end = pressed(View(), Key.END, testbed, 10)
+    assert "fit07" in screen_lines(testbed, end, 140, 10, NOW)[-2].text
+
+
 def test_colours_say_what_wants_attention() -> None:
     looks = {
         line.text.split()[0]: line.look

@@ -115,6 +115,18 @@ async def test_it_is_told_all_nodes_and_then_changes() -> None:
     assert (second["event"], second["node"]["power"]) == ("changed", "off")
 
 
+async def test_it_is_told_that_leases_are_not_known() -> None:
+    server = Server()
+    async with listening(server.serve) as port:
+        told = Told(port)
+        told.face.take_leases(1.0, "nobody is connected yet")
+        async with told.running():
+            await server.until(lambda: len(server.told) == 1)
+            told.face.take_leases(1.0, "out of reach")
+            await server.until(lambda: len(server.told) == 2)
+    assert server.told[1]["leases"] == {"known": False, "problem": "out of reach"}
+
+
 async def test_a_server_that_comes_late_and_goes_is_told_everything_anew() -> None:
     port = free_port()
     told = Told(port)

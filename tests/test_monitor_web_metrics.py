@@ -40,6 +40,7 @@ def filled_testbed() -> Testbed:
 
 async def test_the_metrics_of_nodes_and_runs() -> None:
     testbed = filled_testbed()
+    testbed.leases_problem = "out of reach"
     history = HistoryProbe(Path("nowhere"), [], lambda _: None)
     history.run_counts = {("imaging-load", True): 7, ("imaging-load", False): 2}
     listening = listen("--prometheus", parse_place("--prometheus", "0"))
@@ -49,6 +50,10 @@ async def test_the_metrics_of_nodes_and_runs() -> None:
         nursery.start_soon(face.run)
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{url}metrics")
+            testbed.leases_problem = ""
+            assert "imaging_leases_known 1.0" in (await client.get(f"{url}metrics")).text
+            testbed.leases_problem = None  # there are none
+            assert "imaging_leases_known" not in (await client.get(f"{url}metrics")).text
             assert (await client.get(f"{url}other")).status_code == 404
             evil = await client.get(f"{url}metrics", headers={"Host": "evil.example"})
             assert evil.status_code == 421
@@ -73,6 +78,7 @@ async def test_the_metrics_of_nodes_and_runs() -> None:
     assert samples["imaging_nodes", "unknown"] == 1
     assert samples["imaging_runs_total", "imaging-load", "ok"] == 7
     assert samples["imaging_runs_total", "imaging-load", "failed"] == 2
+    assert samples["imaging_leases_known",] == 0
     assert samples["process_open_fds",] > 0
     assert (
         "imaging_node_info",

@@ -147,6 +147,27 @@ def test_whatever_nodes_say_is_text() -> None:
     assert "<script>alert(1)</script>" in evil.text
 
 
+def test_the_page_says_that_leases_are_not_known() -> None:
+    known, unknown = new_testbed(), new_testbed()
+    known.leases_problem, unknown.leases_problem = "", EVIL
+    texts = {}
+    for name, testbed in {"known": known, "unknown": unknown}.items():
+        page = Tags()
+        page.feed(page_text(testbed, 61.0))
+        (shown,) = (attributes for _, attributes in page.tags if attributes.get("id") == "leases")
+        texts[name] = ("hidden" in shown, "who holds the nodes is not known: " in page.text)
+        assert "img" not in [tag for tag, _ in page.tags]
+    assert texts == {"known": (True, False), "unknown": (False, True)}
+
+
+async def test_those_who_follow_are_told_that_leases_are_not_known() -> None:
+    async with serving() as served, served.follower() as follower:
+        assert (await follower.next())["leases"] is None
+        served.face.take_leases(2.0, "out of reach")
+        line = await follower.next()
+        assert (line["event"], line["leases"]["problem"]) == ("leases", "out of reach")
+
+
 async def test_the_page_and_what_belongs_to_it() -> None:
     async with serving() as served:
         for path, kind in {

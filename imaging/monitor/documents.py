@@ -4,7 +4,6 @@ The types are the format: ``docs/monitor.schema.json`` is made from them, for on
 """
 
 import time
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -35,6 +34,16 @@ class WatchedLease(msgspec.Struct, frozen=True, kw_only=True):
 
     holder: str
     until: Moment
+
+
+class WatchedLeases(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether it is known who holds the nodes, and why it is not.
+
+    When it is not, the lease of a node is what was known before, until it is over.
+    """
+
+    known: bool
+    problem: str | None
 
 
 class WatchedNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +77,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class TestbedLine(Line, frozen=True, kw_only=True, tag="testbed"):
-    """All nodes that are watched, as they are now; always the first line."""
+    """All nodes that are watched, as they are now; always the first line.
+
+    ``leases`` is null where the site has none.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
+    leases: WatchedLeases | None
     nodes: list[WatchedNode]
 
 
@@ -82,6 +95,12 @@ class ChangedLine(Line, frozen=True, kw_only=True, tag="changed"):
     node: WatchedNode
 
 
+class LeasesLine(Line, frozen=True, kw_only=True, tag="leases"):
+    """Who holds the nodes is known, or not known, from now on."""
+
+    leases: WatchedLeases
+
+
 class AtLine(Line, frozen=True, kw_only=True, tag="at"):
     """Nothing has changed for a while; told to those who want to know that we are still there."""
 
@@ -90,7 +109,7 @@ class EndedLine(Line, frozen=True, kw_only=True, tag="ended"):
     """The monitor ends; always the last line."""
 
 
-AnyLine = TestbedLine | ChangedLine | AtLine | EndedLine
+AnyLine = TestbedLine | ChangedLine | LeasesLine | AtLine | EndedLine
 
 
 class OnceDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +118,7 @@ class OnceDocument(msgspec.Struct, frozen=True, kw_only=True):
     format_version: Literal[1]
     at: Moment
     counts: dict[Condition, int]
+    leases: WatchedLeases | None
     nodes: list[WatchedNode]
 
 
@@ -144,6 +164,14 @@ def _lease(node: NodeState) -> WatchedLease | None:
     return WatchedLease(holder=encodable(node.lease.holder), until=moment(node.lease.until))
 
 
+def _leases(problem: str | None) -> WatchedLeases | None:
+    return None if problem is None else _watched_leases(problem)
+
+
+def _watched_leases(problem: str) -> WatchedLeases:
+    return WatchedLeases(known=not problem, problem=encodable(problem) or None)
+
+
 def _moment(at: float | None) -> str | None:
     return None if at is None else moment(at)
 
@@ -155,14 +183,20 @@ def once_document(testbed: Testbed) -> bytes:
         format_version=FORMAT_VERSION,
         at=moment(time.time()),
         counts={condition: counts[condition] for condition in Condition},
+        leases=_leases(testbed.leases_problem),
         nodes=[watched(node) for node in testbed.nodes.values()],
     )
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def testbed_line(nodes: Iterable[NodeState]) -> bytes:
+def testbed_line(testbed: Testbed) -> bytes:
     """The line of all nodes."""
-    return _encoded(TestbedLine(at=moment(time.time()), nodes=[watched(node) for node in nodes]))
+    line = TestbedLine(
+        at=moment(time.time()),
+        leases=_leases(testbed.leases_problem),
+        nodes=[watched(node) for node in testbed.nodes.values()],
+    )
+    return _encoded(line)
 
 
 def changed_line(at: float, before: NodeState, after: NodeState) -> bytes | None:
@@ -172,6 +206,11 @@ def changed_line(at: float, before: NodeState, after: NodeState) -> bytes | None
         name for name in WatchedNode.__struct_fields__ if getattr(old, name) != getattr(new, name)
     ]
     return _encoded(ChangedLine(at=moment(at), changed=changed, node=new)) if changed else None
+
+
+def leases_line(at: float, problem: str) -> bytes:
+    """The line of why it is not known who holds the nodes; "" when it is."""
+    return _encoded(LeasesLine(at=moment(at), leases=_watched_leases(problem)))
 
 
 def at_line() -> bytes:

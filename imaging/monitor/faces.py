@@ -10,9 +10,9 @@ from typing import Protocol
 import trio
 
 from imaging.feedback.scripts.stream import LineStream
-from imaging.monitor.documents import changed_line, ended_line, testbed_line
+from imaging.monitor.documents import changed_line, ended_line, leases_line, testbed_line
 from imaging.monitor.testbed import NodeState, Testbed
-from imaging.monitor.wording import change_text, counts_text
+from imaging.monitor.wording import change_text, counts_text, leases_text
 
 READER_POLL_S = 0.5
 
@@ -22,6 +22,9 @@ class Face(Protocol):
 
     def take(self, at: float, before: NodeState, after: NodeState) -> None:
         """A node has changed, as seen ``at`` (seconds since the epoch)."""
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """Who holds the nodes is not known any more, for this reason; "" when it is known again."""
 
     async def run(self) -> None:
         """Show, until cancelled, or until it is known that nobody looks any more."""
@@ -42,13 +45,17 @@ class EventsFace:
     def __init__(self, stream: LineStream, testbed: Testbed) -> None:
         """``stream`` is ours from now on."""
         self._stream = stream
-        self._stream.put(testbed_line(testbed.nodes.values()))
+        self._stream.put(testbed_line(testbed))
 
     def take(self, at: float, before: NodeState, after: NodeState) -> None:
         """Write a line."""
         line = changed_line(at, before, after)
         if line is not None:
             self._stream.put(line)
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """Write a line."""
+        self._stream.put(leases_line(at, problem))
 
     async def run(self) -> None:
         """A thread writes, as long as there is a reader."""
@@ -68,12 +75,19 @@ class TextFace:
         """``stream`` is ours from now on."""
         self._stream = stream
         self._testbed = testbed
+        self._leases_were_lost = False
 
     def take(self, at: float, before: NodeState, after: NodeState) -> None:
         """Write a line, with the time of day."""
         text = change_text(before, after)
         if text is not None:
             self._put(at, text)
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """Write a line; that they are known is only news when they were not."""
+        if problem or self._leases_were_lost:
+            self._put(at, leases_text(problem) or "who holds the nodes is known again")
+        self._leases_were_lost = bool(problem)
 
     async def run(self) -> None:
         """A thread writes, as long as there is a reader."""

@@ -6,7 +6,7 @@ keeps them may be out of reach: then what was known holds until it is over.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from imaging.errors import ImagingError
 from imaging.leases.backend import LeaseBackend
@@ -17,6 +17,7 @@ from imaging.site.schema import LeasesSettings
 
 log = logging.getLogger(__name__)
 
+NOT_ASKED = "nobody was asked yet"
 AHEAD = 3  # intervals: a new lease that begins later is known in time
 
 
@@ -24,10 +25,19 @@ class LeaseProbe:
     """Looks who holds the nodes."""
 
     def __init__(
-        self, settings: LeasesSettings, interval_s: float, nodes: Sequence[str], see: See
+        self,
+        settings: LeasesSettings,
+        interval_s: float,
+        nodes: Sequence[str],
+        see: See,
+        on_problem: Callable[[str], None],
     ) -> None:
-        """The leases are asked for every ``interval_s`` seconds."""
-        self.problem = ""
+        """The leases are asked for every ``interval_s`` seconds.
+
+        ``on_problem`` is told why they are not known, when that changes; "" when they are.
+        """
+        self.problem = "" if settings.backend == "none" else NOT_ASKED
+        self._on_problem = on_problem
         self._settings = settings
         self._interval_s = interval_s
         self._nodes = nodes
@@ -55,14 +65,17 @@ class LeaseProbe:
             now = time.time()
             return await leases.between(now, now + AHEAD * self._interval_s)
 
+        problem = ""
         try:
             self._known = await ask_leases(self._settings, question)
         except ImagingError as error:
-            if self.problem != str(error):
-                log.warning("%s", error)
-            self.problem = str(error)
-        else:
-            self.problem = ""
+            problem = str(error)
+        if problem == self.problem:
+            return
+        if problem:
+            log.warning("%s", problem)
+        self.problem = problem
+        self._on_problem(problem)
 
 
 def holders(leases: Sequence[Lease], nodes: Sequence[str], now: float) -> dict[str, NodeLease]:

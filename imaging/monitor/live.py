@@ -32,6 +32,11 @@ class LiveFace:
         del at, before, after
         self._keyed.want()
 
+    def take_leases(self, at: float, problem: str) -> None:
+        """Draw it, soon."""
+        del at, problem
+        self._keyed.want()
+
     async def run(self) -> None:
         """Draw, and obey keys, until cancelled."""
         await self._keyed.run(self._draw, self._press)

@@ -12,7 +12,7 @@ from imaging.feedback.display.gauges import flowed
 from imaging.feedback.display.keys import Key
 from imaging.feedback.display.rows import Line, Look
 from imaging.monitor.testbed import Condition, NodeState, Testbed
-from imaging.monitor.wording import HEADER, counts_text, node_row
+from imaging.monitor.wording import HEADER, counts_text, leases_text, node_row
 
 LOOKS = {
     Condition.NO_CMC: Look.FAILED,
@@ -28,7 +28,7 @@ PLACES = {condition: place for place, condition in enumerate(Condition)}
 WANTED = ("NODE", "STATE", "SINCE", "IMAGE", "LEASE", "UPTIME", "SYSTEM", "POWER", "KERNEL")
 LIMITS = {"NODE": 20, "IMAGE": 28, "LEASE": 28, "SYSTEM": 28, "KERNEL": 24}
 WHAT_MINIMUM = 16
-FRAME_HEIGHT = 3  # title, header, help
+FRAME_HEIGHT = 3  # title, header, help; besides a line that leases are not known
 
 
 class Order(Enum):
@@ -53,7 +53,7 @@ class View:
 
 def pressed(view: View, key: Key, testbed: Testbed, height: int) -> View:
     """What the user sees after a key."""
-    page = max(height - FRAME_HEIGHT, 1)
+    page = max(height - _frame_height(testbed), 1)
     total = len(_entries(testbed, view))
     match key:
         case Key.SORT:
@@ -117,11 +117,14 @@ def _entries(testbed: Testbed, view: View) -> list[Entry]:
 def screen_lines(testbed: Testbed, view: View, width: int, height: int, now: float) -> list[Line]:
     """The whole screen; ``now`` is in seconds since the epoch."""
     entries = _entries(testbed, view)
-    page = max(height - FRAME_HEIGHT, 0)
+    page = max(height - _frame_height(testbed), 0)
     top = min(view.top, max(len(entries) - page, 0))
     rows = {node.name: node_row(node, now) for node in testbed.nodes.values()}
     widths = column_widths(list(rows.values()), width)
-    lines = [_title(testbed, width, now), Line(_joined(HEADER, widths, width), Look.HEADER)]
+    lines = [_title(testbed, width, now)]
+    if testbed.leases_problem:
+        lines.append(Line(clipped(leases_text(testbed.leases_problem), width), Look.WARNING))
+    lines.append(Line(_joined(HEADER, widths, width), Look.HEADER))
     counts = testbed.conditions()
     for entry in entries[top : top + page]:
         if isinstance(entry, Condition):
@@ -134,6 +137,11 @@ def screen_lines(testbed: Testbed, view: View, width: int, height: int, now: flo
     lines += [Line("")] * (height - 1 - len(lines))
     lines = [*lines[: max(height - 1, 0)], _help(view, top, page, len(entries), width)]
     return lines[:height]
+
+
+def _frame_height(testbed: Testbed) -> int:
+    """How many lines are no entries."""
+    return FRAME_HEIGHT + bool(testbed.leases_problem)
 
 
 def look_of(node: NodeState) -> Look:

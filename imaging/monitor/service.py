@@ -1,6 +1,7 @@
 """The monitor as a whole: the watch and what this host has recorded, and all faces."""
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,14 @@ class Monitor:
         names = [node.name for node in nodes]
         self.history = HistoryProbe(history_file(settings), names, self._watch.see)
         self.leases = LeaseProbe(
-            settings.leases, settings.monitor.lease_interval_s, names, self._watch.see
+            settings.leases,
+            settings.monitor.lease_interval_s,
+            names,
+            self._watch.see,
+            self._tell_leases,
         )
+        if settings.leases.backend != "none":
+            self.testbed.leases_problem = self.leases.problem
 
     @property
     def testbed(self) -> Testbed:
@@ -51,6 +58,11 @@ class Monitor:
             log.info("%s", text)
         for face in self.faces:
             face.take(seen.at, before, after)
+
+    def _tell_leases(self, problem: str) -> None:
+        self.testbed.leases_problem = problem
+        for face in self.faces:
+            face.take_leases(time.time(), problem)
 
     async def once(self) -> None:
         """Look at everything once."""

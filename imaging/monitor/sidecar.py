@@ -21,7 +21,7 @@ from trio_websocket import (
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.wording import printable
-from imaging.monitor.documents import changed_line, testbed_line
+from imaging.monitor.documents import changed_line, leases_line, testbed_line
 from imaging.monitor.rhythm import jittered
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.node.connection import words
@@ -92,15 +92,22 @@ class SidecarFace:
 
     def take(self, at: float, before: NodeState, after: NodeState) -> None:
         """Have it told, if there is a connection."""
+        line = changed_line(at, before, after) if self._changes is not None else None
+        if line is not None:
+            self._put(line)
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """Have it told, if there is a connection."""
+        self._put(leases_line(at, problem))
+
+    def _put(self, line: bytes) -> None:
         if self._changes is None:
             return
-        line = changed_line(at, before, after)
-        if line is not None:
-            try:
-                self._changes.send_nowait(line)
-            except (trio.WouldBlock, trio.BrokenResourceError):
-                self._changes.close()
-                self._changes = None
+        try:
+            self._changes.send_nowait(line)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            self._changes.close()
+            self._changes = None
 
     async def run(self) -> None:
         """Connect, and tell, again and again, until cancelled."""
@@ -149,7 +156,7 @@ class SidecarFace:
             self._changes = sending
             try:
                 with sending, changes:
-                    await _send(connection, testbed_line(self._testbed.nodes.values()))
+                    await _send(connection, testbed_line(self._testbed))
                     async for line in changes:
                         await _send(connection, line)
             finally:

@@ -161,11 +161,16 @@ def _same_boot(one: float | None, other: float | None) -> bool:
 
 @dataclass(slots=True)
 class Testbed:
-    """All nodes that are watched, by name, in their order."""
+    """All nodes that are watched, by name, in their order.
+
+    ``leases_problem`` says why it is not known who holds them; "" when that is known, and None
+    where there are no leases. The lease of a node is what was known last then.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     nodes: dict[str, NodeState] = field(default_factory=dict)
+    leases_problem: str | None = None
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Testbed":

@@ -29,6 +29,11 @@ def lease_text(lease: NodeLease | None, now: float) -> str:
     return f"{visible(lease.holder)} until {time.strftime(form, end)}"
 
 
+def leases_text(problem: str | None) -> str:
+    """That it is not known who holds the nodes, and why; "" when it is known."""
+    return visible(f"who holds the nodes is not known: {problem}") if problem else ""
+
+
 def since_text(node: NodeState, now: float) -> str:
     """How long a node is in its condition."""
     return age_text(max(now - node.since, 0)) if node.since is not None else ""

@@ -63,6 +63,10 @@ class NodeCollector(Collector):
         yield self._info(nodes)
         yield self._conditions()
         yield self._runs()
+        if self._testbed.leases_problem is not None:
+            about = "Whether it is known who holds the nodes (1), or not (0)"
+            known = self._testbed.leases_problem == ""
+            yield GaugeMetricFamily("imaging_leases_known", about, value=known)
 
     def _info(self, nodes: list[NodeState]) -> Metric:
         labels = ("node", "image", "release", "kernel")
@@ -143,6 +147,9 @@ class MetricsFace:
 
     def take(self, at: float, before: NodeState, after: NodeState) -> None:
         """The state is looked at when somebody asks."""
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """As for the nodes."""
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -13,6 +13,7 @@
 
   const root = document.documentElement;
   const status = document.getElementById("status");
+  const leases = document.getElementById("leases");
   const counts = document.getElementById("counts");
 
   const age = (ms) => {
@@ -84,6 +85,12 @@
     root.classList.toggle("lost", lost);
   };
 
+  const drawLeases = (known) => {
+    const problem = known && known.problem;
+    leases.textContent = problem ? `who holds the nodes is not known: ${problem}` : "";
+    leases.hidden = !problem;
+  };
+
   const heard = () => {
     clearTimeout(watchdog);
     watchdog = setTimeout(again, SILENCE_MS);
@@ -100,9 +107,12 @@
         return;
       }
       line.nodes.forEach(draw);
+      drawLeases(line.leases);
       say("live", false);
     } else if (line.event === "changed") {
       draw(line.node);
+    } else if (line.event === "leases") {
+      drawLeases(line.leases);
     }
     drawCounts();
   };

@@ -3,7 +3,7 @@
 from html import escape
 
 from imaging.monitor.testbed import Condition, NodeState, Testbed
-from imaging.monitor.wording import image_text, lease_text, since_text
+from imaging.monitor.wording import image_text, lease_text, leases_text, since_text
 
 REFRESH_S = 5  # without scripts
 
@@ -26,6 +26,7 @@ PAGE = """\
 <ul id="counts">
 {counts}
 </ul>
+<p id="leases" role="status"{known}>{leases}</p>
 <p id="status" role="status">refreshed every {refresh} s</p>
 </header>
 <main class="about">
@@ -52,8 +53,14 @@ def page_text(testbed: Testbed, now: float) -> str:
     ]
     title = f"{counts[Condition.UP]} of {len(testbed.nodes)} nodes up"
     rows = [_row(node, now) for node in testbed.nodes.values()]
+    leases = leases_text(testbed.leases_problem)
     return PAGE.format(
-        title=title, refresh=REFRESH_S, counts="\n".join(items), rows="\n".join(rows)
+        title=title,
+        refresh=REFRESH_S,
+        counts="\n".join(items),
+        rows="\n".join(rows),
+        known="" if leases else " hidden",
+        leases=_escaped(leases),
     )
 
 

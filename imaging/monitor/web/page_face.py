@@ -8,7 +8,7 @@ from importlib.resources import files
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from imaging.monitor.documents import at_line, changed_line, testbed_line
+from imaging.monitor.documents import at_line, changed_line, leases_line, testbed_line
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.monitor.web.answers import TEXT, ReadersOnly, answer, start
 from imaging.monitor.web.page import page_text
@@ -104,7 +104,7 @@ class PageApplication:
         self, send: ASGISendCallable, changes: trio.MemoryReceiveChannel[bytes]
     ) -> None:
         """Send until the channel is closed."""
-        text: bytes | None = message(testbed_line(self._testbed.nodes.values()))
+        text: bytes | None = message(testbed_line(self._testbed))
         while True:
             # the time of that line is when it is sent
             body = message(at_line()) if text is None else text
@@ -145,6 +145,10 @@ class PageFace:
         line = changed_line(at, before, after)
         if line is not None:
             self.application.publish(line)
+
+    def take_leases(self, at: float, problem: str) -> None:
+        """Tell the browsers."""
+        self.application.publish(leases_line(at, problem))
 
     async def run(self) -> None:
         """Serve until cancelled."""
