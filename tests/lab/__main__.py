@@ -21,6 +21,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--console", choices=["telnet", "ssh"], default="telnet")
     parser.add_argument("--kernel", default="linux-image-cloud-amd64")
     parser.add_argument("--frisbee-bin", type=Path, help="C tools for the nodes")
+    parser.add_argument("--server", default="imaging-frisbeed", help="frisbeed: the C one")
     parser.add_argument("--packages", type=Path, required=True, help="where packages are kept")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
     parser.add_argument("--keep", type=Path, help="copy logs and screens there when it fails")

@@ -70,7 +70,7 @@ timeout_s = 200
 console = {options.console}
 key = key
 [multicast]
-server = {"frisbeed" if options.frisbee_bin else "imaging-frisbeed"}
+server = {options.server}
 address = {ADDRESS}
 bandwidth_mibps = 100
 ready_timeout_s = 30
