@@ -103,7 +103,7 @@ def test_free_space_can_be_filled_with_zeros(session: FrisbeeSession) -> None:
 
 
 def test_a_disk_that_is_too_small(session: FrisbeeSession, image: Path) -> None:
-    session.server(image)
+    server = session.server(image, "-T", "-1")
     small = session.directory / "small"
     small.write_bytes(bytes(DISK_SIZE // 2))
     started = time.monotonic()
@@ -112,6 +112,11 @@ def test_a_disk_that_is_too_small(session: FrisbeeSession, image: Path) -> None:
     assert re.search(r"Short write!|No space left on device", words.splitlines()[-1])
     assert "Left the team" not in words
     assert time.monotonic() - started < 5
+    # the server has been told, and does not wait for ever
+    status, words = session.end_of(server)
+    assert status == 0
+    assert "0 active clients" in words
+    assert "Last client left!" in words
 
 
 @pytest.mark.parametrize(
