@@ -86,6 +86,15 @@ def test_little_memory_is_enough(session: FrisbeeSession, image: Path, disk: Pat
     assert re.search(r"^  chunk buffers: +2$", words, re.MULTILINE)
 
 
+def test_memory_is_used_again_and_again(session: FrisbeeSession) -> None:
+    source = session.directory / "any.file"
+    source.write_bytes(random.Random(1).randbytes((48 << 20) + 1000))
+    session.server(source)
+    status, words = session.end_of(session.client(1, "copy", "-N", "-C", "2"))
+    assert status == 0, words
+    assert sha256(session.directory / "copy") == sha256(source)
+
+
 def test_free_space_can_be_filled_with_zeros(session: FrisbeeSession) -> None:
     image = session.directory / "image.ndz"
     image.write_bytes(ndz_samples.DOS_EXT4.read())
