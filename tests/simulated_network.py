@@ -6,11 +6,13 @@ packet between them is really written and read. Blocks come from a real file, by
 
 import heapq
 import os
+import queue
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from imaging.frisbee.assembly import ChunkBuffer
+from imaging.frisbee.assembly import BufferPool, ChunkBuffer
 from imaging.frisbee.client import JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S, JOIN_INTERVAL_S
 from imaging.frisbee.download import Download, Pace
 from imaging.frisbee.image_packets import ImagePackets
@@ -155,8 +157,10 @@ class SimulatedServer:
             self._network.at(now + max(self.session.delay(now), 0.00005), self._wake)
 
 
-Keep = Callable[[int, Sequence[memoryview]], None]
-"""Takes a chunk's blocks, and may keep them."""
+Keep = Callable[[int, Sequence[memoryview], Callable[[], None]], None]
+"""Takes a chunk's blocks, and calls, in any thread, when it needs them no more."""
+
+FREEING_LIMIT_S = 30.0  # of real time
 
 
 class SimulatedClient:
@@ -177,7 +181,9 @@ class SimulatedClient:
         self._network = network
         self._address = address
         self._keep = keep or self._keep_in_memory
+        self._pool = BufferPool()
         self._received: dict[int, ChunkBuffer] = {}
+        self._freed: queue.SimpleQueue[ChunkBuffer] = queue.SimpleQueue()
         self._reader = BlockReader(PORT, 0)
         self._buffers, self._write_s, self._pace, self._seed = buffers, write_s, pace, seed
         self._random = random.Random(seed)
@@ -235,23 +241,33 @@ class SimulatedClient:
             return
         buffer = self._received.get(run.chunk)
         if buffer is None:
-            buffer = self._received[run.chunk] = ChunkBuffer()
+            buffer = self._received[run.chunk] = self._pool.take()
         buffer.put(run)
         if download.is_complete(run.chunk):
             del self._received[run.chunk]
-            self._keep(run.chunk, buffer.blocks[: download.blocks_of(run.chunk)])
+            blocks = buffer.blocks[: download.blocks_of(run.chunk)]
+            self._keep(run.chunk, blocks, partial(self._freed.put, buffer))
             self._write()
 
-    def _keep_in_memory(self, chunk: int, blocks: Sequence[memoryview]) -> None:
+    def _keep_in_memory(
+        self, chunk: int, blocks: Sequence[memoryview], done: Callable[[], None]
+    ) -> None:
         assert chunk not in self.chunks, "a chunk is given once"
         self.chunks[chunk] = b"".join(blocks)
+        done()
 
     def _write(self) -> None:
         assert self.download is not None
         took = self._write_s * self._random.uniform(0.5, 1.5)
         self._disk_free_at = max(self._disk_free_at, self._network.now) + took
         download, at = self.download, self._disk_free_at
-        self._network.at(at, lambda: download.release(at))
+
+        def release() -> None:
+            # virtual time waits for the real threads, which use the memory until they say so
+            self._pool.give_back(self._freed.get(timeout=FREEING_LIMIT_S))
+            download.release(at)
+
+        self._network.at(at, release)
         if not self.download.left:
             self.finished_at = self._network.now
             self._network.send(Leave(self._seed + 1, 0), self._address)

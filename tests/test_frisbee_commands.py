@@ -1,5 +1,6 @@
 """The command-line contract of server and client: usage, exit statuses, where words go."""
 
+import os
 import random
 import socket
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from imaging.frisbee.client import ImageSize
+from imaging.frisbee.commands.frisbee import _parse, _sink
+from imaging.frisbee.sinks import ExpandingSink
 from tests import ndz_samples
 from tests.commands import BIN
 from tests.frisbee_session import FrisbeeSession, address, frisbee_session
@@ -150,6 +154,20 @@ def test_quiet_leaves_out_marks_and_statistics(session: FrisbeeSession) -> None:
         "Bound", "Using", "Joined", "", "Left", "Wrote", lines[-1].split(" ")[0],
     ]  # fmt: skip
     assert loud.stdout == quiet.stdout == ""
+
+
+@pytest.mark.parametrize(("option", "mebibytes"), [("-W", 8), ("-M", 16)])
+def test_memory_for_writing_is_shared_by_the_threads(option: str, mebibytes: int) -> None:
+    where = ["-i", "127.0.0.1", "-m", "239.1.1.1", "-p", "5000"]
+    arguments = _parse([*where, option, str(mebibytes), "disk"])
+    assert arguments is not None
+    fd = os.open(os.devnull, os.O_WRONLY)
+    try:
+        sink = _sink(arguments, fd, None, ImageSize(1024, 1 << 20), 0.0)
+    finally:
+        os.close(fd)
+    assert isinstance(sink, ExpandingSink)
+    assert sink._ahead_bytes * arguments.options.workers <= 8 << 20
 
 
 def test_without_d_the_server_is_silent(session: FrisbeeSession) -> None:

@@ -158,7 +158,7 @@ def test_a_reader_that_goes_away(dos_disk: Path) -> None:
 
 def signalled(home: Path, number: signal.Signals, *command: str) -> tuple[int, bytes]:
     """A long save to which a signal comes in its middle: its exit status, and what it has said."""
-    (home / "disk").write_bytes(random.Random(1).randbytes(48 << 20))
+    (home / "disk").write_bytes(random.Random(1).randbytes(24 << 20))
     image = home / "image"
     zipping = subprocess.Popen(
         [*command, ZIP, "-r", "-z9", "disk", "image"], cwd=home, stderr=subprocess.PIPE
@@ -185,7 +185,7 @@ def test_a_signal_leaves_nothing_that_looks_like_an_image(
 def test_a_hangup_that_is_to_be_ignored_is(tmp_path: Path) -> None:
     status, told = signalled(tmp_path, signal.SIGHUP, "sh", "-c", 'trap "" HUP; exec "$0" "$@"')
     assert status == 0, told
-    assert inspect_image(tmp_path / "image").chunks > 48
+    assert inspect_image(tmp_path / "image").chunks > 24
 
 
 def test_a_partition_that_reaches_beyond_the_end_of_the_disk(dos_disk: Path) -> None:

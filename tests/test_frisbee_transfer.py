@@ -86,6 +86,15 @@ def test_little_memory_is_enough(session: FrisbeeSession, image: Path, disk: Pat
     assert re.search(r"^  chunk buffers: +2$", words, re.MULTILINE)
 
 
+def test_memory_is_used_again_and_again(session: FrisbeeSession) -> None:
+    source = session.directory / "any.file"
+    source.write_bytes(random.Random(1).randbytes((48 << 20) + 1000))
+    session.server(source)
+    status, words = session.end_of(session.client(1, "copy", "-N", "-C", "2"))
+    assert status == 0, words
+    assert sha256(session.directory / "copy") == sha256(source)
+
+
 def test_free_space_can_be_filled_with_zeros(session: FrisbeeSession) -> None:
     image = session.directory / "image.ndz"
     image.write_bytes(ndz_samples.DOS_EXT4.read())
@@ -103,7 +112,7 @@ def test_free_space_can_be_filled_with_zeros(session: FrisbeeSession) -> None:
 
 
 def test_a_disk_that_is_too_small(session: FrisbeeSession, image: Path) -> None:
-    session.server(image)
+    server = session.server(image, "-T", "-1")
     small = session.directory / "small"
     small.write_bytes(bytes(DISK_SIZE // 2))
     started = time.monotonic()
@@ -112,6 +121,11 @@ def test_a_disk_that_is_too_small(session: FrisbeeSession, image: Path) -> None:
     assert re.search(r"Short write!|No space left on device", words.splitlines()[-1])
     assert "Left the team" not in words
     assert time.monotonic() - started < 5
+    # the server has been told, and does not wait for ever
+    status, words = session.end_of(server)
+    assert status == 0
+    assert "0 active clients" in words
+    assert "Last client left!" in words
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Threads that take chunks to a sink: side by side, and in turn."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from imaging.frisbee.workers import ChunkWorkers, Turn
 BLOCKS = [memoryview(b"x")]
 THREADS = 4
 LIMIT_S = 10.0
+SIZE, FREE = 100, 255
 
 
 class Sink:
@@ -49,6 +51,36 @@ def test_chunks_are_expanded_side_by_side_and_written_in_order() -> None:
     assert sink.order == list(range(10 * THREADS))
     assert sorted(freed) == sink.order
     assert sink.finished
+
+
+def test_the_memory_of_a_chunk_is_the_sinks_until_it_has_taken_it() -> None:
+    """Whoever is told that it is free writes the next chunk into it at once."""
+
+    class Reading(Sink):
+        def take(self, chunk: int, blocks: Sequence[memoryview], turn: Turn) -> None:
+            for _ in range(3):
+                assert bytes(blocks[0]) == bytes([chunk]) * SIZE
+                time.sleep(0.0005)
+            with turn():
+                self.order.append(chunk)
+            assert bytes(blocks[0]) == bytes([chunk]) * SIZE
+
+    sink, freed = Reading(), []
+    workers = ChunkWorkers(sink, THREADS)
+
+    def put(chunk: int) -> None:
+        memory = bytearray([chunk]) * SIZE
+
+        def free() -> None:
+            memory[:] = bytes([FREE]) * SIZE
+            freed.append(chunk)
+
+        workers.put(chunk, [memoryview(memory)], free)
+
+    for chunk in range(10 * THREADS):
+        put(chunk)
+    workers.finish()
+    assert sorted(freed) == sink.order == list(range(10 * THREADS))
 
 
 @pytest.mark.parametrize("in_turn", [False, True])

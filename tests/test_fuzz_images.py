@@ -226,11 +226,13 @@ def test_a_server_takes_any_packet(data: list[bytes], size: int) -> None:
 def test_made_up_clients_take_no_more_than_so_much_memory() -> None:
     session = ServerSession(ServerOptions("image"), 1 << 20, lambda _: None, now=0.0)
     for number in range(CLIENT_LIMIT):
-        assert session.take(Join2(number), "10.0.0.1") is not None
-    assert session.take(Join2(CLIENT_LIMIT), "10.0.0.1") is None
-    assert session.take(Join(CLIENT_LIMIT), "10.0.0.1") is None
-    assert session.take(Join2(7), "10.0.0.1") is not None, "who is known already may ask again"
-    assert len(session._clients) == CLIENT_LIMIT
+        host = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        assert session.take(Join2(number), host) is not None
+    assert session.take(Join2(CLIENT_LIMIT), "192.0.2.1") is None
+    assert session.take(Join(CLIENT_LIMIT), "192.0.2.1") is None
+    assert session.take(Join2(7), "10.0.0.7") is not None, "who is known already may ask again"
+    assert session.take(Join2(CLIENT_LIMIT), "10.0.0.8") is not None, "in place of the one before"
+    assert len(session._clients) == len(session._ids) == CLIENT_LIMIT
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**64 - 1), INTEGERS, INTEGERS)

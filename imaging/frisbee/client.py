@@ -59,7 +59,6 @@ class Client:
         self.client_id = random.getrandbits(31) or 1
         self.joins = 0
         self.started = time.monotonic()
-        self.joined = False
 
     def join(self) -> ImageSize:
         """Ask until a server answers.
@@ -79,7 +78,6 @@ class Client:
             answer = self._wait_for_reply(min(time.monotonic() + interval, deadline))
             interval = min(interval * JOIN_GROWTH, JOIN_INTERVAL_LIMIT_S)
             if answer is not None:
-                self.joined = True
                 return self._check_size(answer)
         address = self._link.address
         raise FrisbeeError(

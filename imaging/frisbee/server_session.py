@@ -69,7 +69,8 @@ class ServerSession:
         self._options = options
         self._say = say
         self._pacer = Pacer(options.bandwidth, now)
-        self._clients: dict[int, str] = {}
+        self._clients: dict[int, str] = {}  # hosts by id; and the other way about:
+        self._ids: dict[str, int] = {}
         self._had_client = False
         self._busy_at = now
         self._alone_since: float | None = None
@@ -157,12 +158,13 @@ class ServerSession:
             self._say(f"{host} requested JOINv1 for non-image file, ignoring...")
             return None
         known = packet.client_id in self._clients
-        if not known and len(self._clients) >= CLIENT_LIMIT:
+        if not known and not self._register(packet.client_id, host):
             self._say(f"{host} (id {packet.client_id}): too many clients, ignoring...")
             return None
+        if self._clients[packet.client_id] != host:
+            self._say(f"{host} reuses active client id")
         self.counters.joins += 1
         self._had_client = True
-        self._clients[packet.client_id] = host
         version = 1 if isinstance(packet, Join) else 2
         if not known:
             self._say(
@@ -171,10 +173,24 @@ class ServerSession:
             )
         return JoinReply(self.blocks) if version == 1 else Join2Reply(packet.client_id, self.size)
 
+    def _register(self, client_id: int, host: str) -> bool:
+        """Keep a new client, in place of one that died at the same host; False when too many."""
+        former = self._ids.get(host)
+        if former is not None:
+            del self._clients[former]
+            self._say(f"{host} rejoins with different cid, ocid={former}")
+        elif len(self._clients) >= CLIENT_LIMIT:
+            return False
+        self._clients[client_id] = host
+        self._ids[host] = client_id
+        return True
+
     def _leave(self, client_id: int, host: str, elapsed: int) -> None:
-        if self._clients.pop(client_id, None) is None:
+        joined_from = self._clients.pop(client_id, None)
+        if joined_from is None:
             self._say(f"{host} (id {client_id}): spurious leave ignored")
             return
+        del self._ids[joined_from]
         self.counters.leaves += 1
         self._say(
             f"{host} (id {client_id}, image {self._options.image}): leaves "

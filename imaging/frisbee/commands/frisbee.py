@@ -165,6 +165,9 @@ def _receive(arguments: Arguments, link: SessionSocket) -> int:
         sink = _sink(arguments, fd, fixed_size, size, client.started)
         statistics = client.transfer(size, sink)
         client.leave(statistics)
+    except BaseException:
+        _leave_early(client)
+        raise
     finally:
         os.close(fd)
     if not arguments.quiet:
@@ -196,15 +199,24 @@ def _die_politely(client: Client) -> None:
 
     def die(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        if client.joined and threading.current_thread() is threading.main_thread():
-            try:
-                client.leave()
-            except FrisbeeError:
-                say("the server could not be told\n")
+        if threading.current_thread() is threading.main_thread():
+            _leave_early(client)
         os.kill(os.getpid(), number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, die)
+
+
+def _leave_early(client: Client) -> None:
+    """Tell the server that we are gone, else -T -1 waits for us for ever.
+
+    It may have heard our JOIN even if we have not heard its answer.
+    """
+    if client.joins:
+        try:
+            client.leave()
+        except FrisbeeError:
+            say("the server could not be told\n")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
