@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import shutil
+import sqlite3
 import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +175,24 @@ def test_check(site: SiteDirectory) -> None:
         "until": "",
         "message": "",
     }
+
+
+def test_check_of_what_is_past(site: SiteDirectory) -> None:
+    book(site.directory, ME, -3 * HOUR, HOUR)
+    error = refused(site, "check", "--until", "2020-01-01T00:00Z", status=2)
+    assert re.fullmatch("imaging-leases: --until: .* is past\n", error)
+
+
+def test_a_change_that_takes_too_long_may_be_done_all_the_same(site: SiteDirectory) -> None:
+    book(site.directory, ME, -HOUR, HOUR)
+    site.add_settings("timeout_s = 0.3\n")
+    with closing(sqlite3.connect(site.directory / "leases.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        words = refused(site, "extend", "1", "+1h", status=1)
+        assert "do not answer within 0.3 s" in words
+        assert "may be done" not in refused(site, status=1)
+        words = refused(site, "cancel", "1", status=1)
+        assert "it may be done all the same: imaging-leases tells" in words
 
 
 def test_leases_that_are_not_known(site: SiteDirectory) -> None:

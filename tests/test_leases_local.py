@@ -25,7 +25,9 @@ ALICE, BOB, ROOT = Actor("alice"), Actor("bob"), Actor("root", privileged=True)
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "leases" / "leases.sqlite"
+    place = tmp_path / "leases" / "leases.sqlite"
+    place.parent.mkdir()
+    return place
 
 
 async def book(
@@ -44,6 +46,15 @@ async def held(file: Path) -> list[Lease]:
 async def test_there_are_no_leases_before_the_first_and_looking_makes_no_file(file: Path) -> None:
     assert await held(file) == []
     assert await LocalLeases(file).current(NOW) == []
+    assert not file.exists()
+
+
+async def test_a_directory_that_is_missing_is_not_the_same_as_no_leases(file: Path) -> None:
+    file.parent.rmdir()  # as when it is not mounted
+    with pytest.raises(LeaseServiceError, match="cannot be read: its directory does not exist"):
+        await held(file)
+    with pytest.raises(LeaseServiceError, match="cannot be changed: its directory does not exist"):
+        await book(file, 0, 1)
     assert not file.parent.exists()
 
 
@@ -129,7 +140,7 @@ async def test_other_peoples_leases_are_those_of_the_privileged_only(file: Path)
 
 
 @pytest.mark.parametrize(
-    "lease_id", ["7", "0", "-1", "", "x", "1; DROP TABLE lease", "9" * 30, "²"]
+    "lease_id", ["7", "0", "-1", "", "x", "1; DROP TABLE lease", "9" * 30, "9" * 5000, "²"]
 )
 async def test_a_lease_that_is_not_there(file: Path, lease_id: str) -> None:
     await book(file, 0, 1)
@@ -222,7 +233,6 @@ async def test_a_spoiled_file_is_an_error_that_names_it(
 
 
 async def test_a_file_of_something_else_is_not_touched(file: Path) -> None:
-    file.parent.mkdir()
     other = sqlite3.connect(file)
     other.execute("CREATE TABLE mine (x)")
     other.commit()
@@ -236,7 +246,6 @@ async def test_a_file_of_something_else_is_not_touched(file: Path) -> None:
 
 
 async def test_an_empty_file_has_no_leases(file: Path) -> None:
-    file.parent.mkdir()
     file.touch()
     assert await held(file) == []
     await book(file, 0, 1)
@@ -291,7 +300,6 @@ async def test_any_file_is_read_or_an_error_of_ours(
 
 @pytest.mark.parametrize(("directory", "mode"), [(0o755, 0o644), (0o2775, 0o664), (0o700, 0o600)])
 async def test_the_file_is_as_open_as_its_directory(file: Path, directory: int, mode: int) -> None:
-    file.parent.mkdir()
     file.parent.chmod(directory)
     before = os.umask(0o077)
     try:

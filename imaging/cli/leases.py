@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -17,8 +18,8 @@ from imaging.feedback.wording import printable
 from imaging.leases.backend import Actor, Credentials, LeaseBackend
 from imaging.leases.decision import Answer
 from imaging.leases.lease import LATEST_S, Lease, moment_text
+from imaging.leases.times import MINUTE_S, check_span, parse_moment
 from imaging.leases.times import aligned as aligned_moment
-from imaging.leases.times import check_span, parse_moment
 from imaging.site.inventory import load_inventory
 from imaging.site.schema import LeasesSettings
 from imaging.site.settings import LoadedSettings
@@ -166,6 +167,8 @@ def check(
 
         now = time.time()
         last = now if until is None else parse_moment(until, now).at
+        if last < now - MINUTE_S:
+            raise ConfigurationError(f"--until: {moment_text(last)} is past")
         nodes = [node.name for node in SelectionWords(node_spec, False).nodes_or_all(site)]
         authorization = Authorization(site.settings.leases, horizon_s=last - now)
 
@@ -253,18 +256,20 @@ def _ask(
     settings: LeasesSettings,
     question: Callable[[LeaseBackend], Awaitable[T]],
     credentials: Credentials | None = None,
+    *,
+    changes: bool = False,
 ) -> T:
     import trio
 
     from imaging.leases.opening import ask_leases
 
-    return trio.run(ask_leases, settings, question, credentials)
+    return trio.run(partial(ask_leases, settings, question, credentials, changes=changes))
 
 
 def _change(settings: LeasesSettings, question: Callable[[LeaseBackend], Awaitable[T]]) -> T:
     """Have something changed, with what the service wants to let somebody in for that."""
     credentials = _credentials(settings) if settings.backend == "r2labapi" else None
-    return _ask(settings, question, credentials)
+    return _ask(settings, question, credentials, changes=True)
 
 
 def _credentials(settings: LeasesSettings) -> Credentials | None:

@@ -42,6 +42,7 @@ MIGRATIONS = (
 )
 BUSY_TIMEOUT_S = 2.0
 MINUTE_S = 60
+ID_DIGITS = 18  # more do not fit
 SHARED_FILE = 0o666  # as far as the directory allows it
 
 
@@ -49,7 +50,7 @@ class LocalLeases:
     """The leases in one file. See LeaseBackend."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` need not exist: then there are no leases."""
+        """``path`` need not exist: then there are no leases. Its directory must."""
         self._path = path
 
     @property
@@ -132,6 +133,8 @@ class LocalLeases:
     def _opened(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
         """The file, or an empty one in memory where nobody has booked yet."""
         try:
+            if not self._path.parent.is_dir():  # not mounted, say: that is not the same as none
+                raise ValueError("its directory does not exist")
             if writing:
                 _make(self._path)
             with closing(_connect(self._path, writing=writing)) as connection:
@@ -152,7 +155,6 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 def _make(path: Path) -> None:
     """Make the file when it is missing, as writable as its directory: groups share it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -208,9 +210,10 @@ def _refuse_overlap(
 
 def _own_lease(connection: sqlite3.Connection, actor: Actor, lease_id: str) -> Lease:
     """A lease that this user may change. Raises LeaseRefusedError."""
-    number = int(lease_id) if lease_id.isascii() and lease_id.isdecimal() else -1
+    is_number = lease_id.isascii() and lease_id.isdecimal() and len(lease_id) <= ID_DIGITS
     row = connection.execute(
-        "SELECT id, holder, start, end, nodes FROM lease WHERE id = ?", (min(number, 1 << 62),)
+        "SELECT id, holder, start, end, nodes FROM lease WHERE id = ?",
+        (int(lease_id) if is_number else -1,),
     ).fetchone()
     if row is None:
         raise LeaseRefusedError(f"there is no lease {lease_id!r}", hint="imaging-leases has them")

@@ -20,6 +20,8 @@ from imaging.site.schema import LeasesSettings
 
 T = TypeVar("T")
 
+MAYBE = "it may be done all the same: imaging-leases tells"
+
 
 @asynccontextmanager
 async def open_leases(
@@ -47,8 +49,10 @@ async def ask_leases(
     settings: LeasesSettings,
     question: Callable[[LeaseBackend], Awaitable[T]],
     credentials: Credentials | None = None,
+    *,
+    changes: bool = False,
 ) -> T:
-    """One question, within the time of the settings.
+    """One question, within the time of the settings; ``changes`` when it has something changed.
 
     Raises LeaseServiceError, and ConfigurationError where there are no leases.
     """
@@ -61,5 +65,6 @@ async def ask_leases(
     except trio.TooSlowError:
         place = settings.url if settings.backend == "r2labapi" else settings.file
         raise LeaseServiceError(
-            f"the leases in {place} do not answer within {settings.timeout_s:g} s"
+            f"the leases in {place} do not answer within {settings.timeout_s:g} s",
+            hint=MAYBE if changes else None,
         ) from None
