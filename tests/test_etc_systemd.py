@@ -46,6 +46,21 @@ def test_the_command_and_its_options_exist(unit: Path) -> None:
         assert context.params["node_spec"] == ()
 
 
+def unit_of(name: str) -> Path:
+    (unit,) = (unit for unit in UNITS if unit.stem == name)
+    return unit
+
+
+def test_the_monitor_watches_all_and_is_not_started_again_in_vain(tmp_path: Path) -> None:
+    """With the exit code by which the command refuses settings."""
+    text = unit_of("imaging-monitor").read_text()
+    assert "--all" in started(unit_of("imaging-monitor"))
+    (vain,) = re.findall(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)
+    site = SiteDirectory(tmp_path)
+    site.add_settings("[monitor]\ncycle_s = never\n")
+    assert str(site.run("imaging-monitor", "--all").returncode) == vain
+
+
 def test_the_sweep_leaves_no_link_to_the_ramdisk(tmp_path: Path) -> None:
     """Be it of a node that nobody uses any more, or of one that was replaced."""
     site = SiteDirectory(tmp_path)
@@ -56,8 +71,7 @@ def test_the_sweep_leaves_no_link_to_the_ramdisk(tmp_path: Path) -> None:
     ]
     for link in links:
         link.symlink_to("pxefrisbee")
-    (unit,) = (unit for unit in UNITS if unit.stem == "imaging-nextboot")
-    program, *arguments = started(unit)
+    program, *arguments = started(unit_of("imaging-nextboot"))
     done = site.run(program.removeprefix(PREFIX), *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert [link for link in links if os.path.lexists(link)] == []

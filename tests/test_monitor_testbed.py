@@ -36,7 +36,10 @@ def reach(
 
 
 def after(*seen: Observation) -> NodeState:
-    node = NodeState(NODE)
+    return after_all(NodeState(NODE), *seen)
+
+
+def after_all(node: NodeState, *seen: Observation) -> NodeState:
     for observation in seen:
         node = folded(node, observation)
     return node
@@ -56,7 +59,9 @@ def after(*seen: Observation) -> NodeState:
         (Power.ON, Ssh.NO_LOGIN, Ramdisk.ABSENT, Condition.NO_LOGIN),
         (Power.ON, Ssh.NOT_SSH, Ramdisk.ABSENT, Condition.NO_LOGIN),
         (Power.NO_CMC, Ssh.SILENT, Ramdisk.ABSENT, Condition.NO_CMC),
-        (Power.REFUSED, Ssh.CLOSED, Ramdisk.ABSENT, Condition.NO_CMC),
+        (Power.REFUSED, Ssh.SILENT, Ramdisk.ABSENT, Condition.NO_CMC),
+        (Power.NO_CMC, Ssh.CLOSED, Ramdisk.ABSENT, Condition.NO_SSH),
+        (Power.REFUSED, Ssh.CLOSED, Ramdisk.ABSENT, Condition.NO_SSH),
         (Power.ON, Ssh.UNKNOWN, Ramdisk.UNKNOWN, Condition.UNKNOWN),
         (Power.UNKNOWN, Ssh.SILENT, Ramdisk.ABSENT, Condition.UNKNOWN),
     ],
@@ -132,6 +137,52 @@ def test_without_power_there_is_no_system() -> None:
     )
 
 
+def test_a_boot_is_timed_though_the_card_was_silent_before_power_came() -> None:
+    off = after(power(1, Power.ON), reach(2, Ssh.UP, system=UP), power(10, Power.OFF))
+    on = folded(folded(off, power(12, Power.NO_CMC, "dead")), power(14, Power.ON))
+    back = after_all(on, reach(15, Ssh.SILENT), reach(40, Ssh.UP, system=System(booted=20.0)))
+    assert back.boot_s == 26
+
+
+def test_a_card_that_speaks_again_is_no_power_that_comes() -> None:
+    """The node was turned on, and is up, while its card was silent."""
+    off = after(power(1, Power.OFF), power(5, Power.NO_CMC, "dead"))
+    up = after_all(off, reach(40, Ssh.UP, system=System(booted=20.0)), power(60, Power.ON))
+    assert (up.gone, up.condition) == (None, Condition.UP)
+
+
+def test_a_look_that_began_before_the_power_went_tells_nothing() -> None:
+    off = after(power(1, Power.ON), reach(2, Ssh.UP, system=UP), power(10, Power.OFF))
+    assert folded(off, reach(9.5, Ssh.UP, system=UP)) == off
+    on = folded(off, power(20, Power.ON))
+    assert folded(on, reach(9.5, Ssh.UP)) == on
+    assert on.condition is Condition.NO_SSH
+    assert folded(on, reach(19, Ssh.UP, system=System(booted=15.0))).condition is Condition.UP
+
+
+def test_a_look_counts_when_the_clock_was_set_back() -> None:
+    off = after(power(1e6, Power.ON), reach(1e6, Ssh.UP, system=UP), power(1e6 + 10, Power.OFF))
+    on = folded(off, power(20, Power.ON))
+    assert folded(on, reach(40, Ssh.UP, system=System(booted=25.0))).condition is Condition.UP
+
+
+@pytest.mark.parametrize(
+    ("ssh", "ramdisk"), [(Ssh.NO_LOGIN, Ramdisk.ABSENT), (Ssh.CLOSED, Ramdisk.NO_SHELL)]
+)
+def test_what_answered_is_gone_with_the_power(ssh: Ssh, ramdisk: Ramdisk) -> None:
+    node = after(power(1, Power.ON), reach(2, ssh, ramdisk))
+    assert node.condition is Condition.NO_LOGIN
+    on = after_all(node, power(10, Power.OFF), power(20, Power.ON))
+    assert (on.condition, on.ramdisk) == (Condition.NO_SSH, Ramdisk.ABSENT)
+    assert "no shell" not in on.problem
+
+
+def test_since_never_goes_back() -> None:
+    node = after(power(1, Power.ON), reach(2, Ssh.SILENT), power(6, Power.NO_CMC, "dead"))
+    up = folded(node, reach(5, Ssh.UP, system=UP))  # a login has taken a while
+    assert (node.since, up.condition, up.since) == (6, Condition.UP, 6)
+
+
 def test_a_dead_card_is_a_problem_of_a_node_that_is_up() -> None:
     node = after(reach(1, Ssh.UP, system=UP), power(2, Power.NO_CMC, "its card is dead"))
     assert (node.condition, node.problem) == (Condition.UP, "its card is dead")
@@ -180,6 +231,19 @@ def test_the_history_is_believed_before_the_stamp() -> None:
             (power(1, Power.OFF),),
             (LeaseSeen(2, NODE, NodeLease("inria_demo", 99.0)),),
             "fit01: held by inria_demo",
+        ),
+        *(
+            (
+                (power(1, Power.OFF), LeaseSeen(2, NODE, NodeLease("inria_demo", 99.0))),
+                (LeaseSeen(3, NODE, lease),),
+                text,
+            )
+            for lease, text in (
+                (NodeLease("inria_demo", 199.0), "fit01: held by inria_demo for longer"),
+                (NodeLease("inria_demo", 9.0), "fit01: held by inria_demo for less long"),
+                (NodeLease("inria_other", 199.0), "fit01: held by inria_other"),
+                (None, "fit01: not held any more"),
+            )
         ),
     ],
 )

@@ -128,5 +128,5 @@ async def test_once_looks_at_each_node_once(key: Path) -> None:
     states = list(watch.testbed.nodes.values())
     assert [node.power for node in states] == [Power.NO_CMC] * 5
     assert [node.ssh for node in states] == [Ssh.CLOSED] * 5
-    assert [node.condition for node in states] == [Condition.NO_CMC] * 5
+    assert [node.condition for node in states] == [Condition.NO_SSH] * 5
     assert len(changes) == 10

@@ -133,6 +133,14 @@ def start(testbed: Commands, port: str) -> "tuple[Any, str]":
     return process, line.split()[-1]
 
 
+def test_it_says_that_leases_are_not_known(browser: "Chrome", testbed: Commands) -> None:
+    with testbed.setting("backend = none", "backend = r2labapi"):  # which nobody serves here
+        page = Page(browser, start(testbed, "0")[1])
+        page.until(lambda: page.find("#status")[0].text == "live")
+        page.until(lambda: testbed.setting_value("url") in page.find("#leases")[0].text)
+    assert page.find("#leases")[0].is_displayed()
+
+
 def test_tiles_follow_what_happens(browser: "Chrome", url: str, testbed: Commands) -> None:
     with emulated(browser, "light", 1200):
         page = Page(browser, url)
@@ -142,6 +150,7 @@ def test_tiles_follow_what_happens(browser: "Chrome", url: str, testbed: Command
         assert "Virtual Linux 1" in tile.find_element("css selector", ".system").text
         assert "connection refused" in page.tile("fit04").text
         assert page.computed("tbody", "display") == "grid"
+        assert not page.find("#leases")[0].is_displayed()
         testbed.order("fit02", "off")
         page.until(lambda: page.says("fit02", "off"))
         page.until(lambda: "2 of 4 nodes up" in browser.title)

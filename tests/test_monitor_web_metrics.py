@@ -55,10 +55,16 @@ async def test_the_metrics_of_nodes_and_runs() -> None:
             testbed.leases_problem = None  # there are none
             assert "imaging_leases_known" not in (await client.get(f"{url}metrics")).text
             assert (await client.get(f"{url}other")).status_code == 404
+            odd = await client.get(f"{url}metrics", headers={b"Accept": b"\xff"})
+            assert odd.status_code == 200
             evil = await client.get(f"{url}metrics", headers={"Host": "evil.example"})
             assert evil.status_code == 421
         nursery.cancel_scope.cancel()
     assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers.get_list("content-type")[0].startswith("text/plain; version=")
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(answer.text)

@@ -29,9 +29,11 @@ CLOCK_SLACK_S = 2.0  # two calculations of the same boot's time do not differ by
 class Condition(StrEnum):
     """What a node is doing, in one word: those that want attention first."""
 
-    NO_CMC = "no-cmc"  # nothing answers, its card neither
+    NO_CMC = "no-cmc"  # nothing answers, and its card does not say whether it has power
     NO_LOGIN = "no-login"  # something answers, and lets us not in
-    NO_SSH = "no-ssh"  # has power, and neither ssh nor a ramdisk: it boots, or hangs
+    NO_SSH = (
+        "no-ssh"  # has power, or refuses ssh, and neither ssh nor a ramdisk: it boots, or hangs
+    )
     RAMDISK = "ramdisk"
     UP = "up"
     OFF = "off"
@@ -45,6 +47,9 @@ class NodeState:
     ``since`` is when its condition began, and ``gone`` when its last system or ramdisk went away,
     both in seconds since the epoch (None when it was not seen to go). ``boot_s`` are the seconds
     that its last boot has taken, from there to ssh.
+
+    ``last_power`` is what is known of its power while its card does not say, and ``off_at`` when
+    that was on for the last time before it was off: a look that began earlier tells nothing.
     """
 
     name: str
@@ -60,6 +65,8 @@ class NodeState:
     since: float | None = None
     gone: float | None = None
     boot_s: float | None = None
+    last_power: Power = Power.UNKNOWN
+    off_at: float | None = None
 
     @property
     def condition(self) -> Condition:
@@ -74,7 +81,9 @@ class NodeState:
             return Condition.NO_LOGIN
         if self.power is Power.UNKNOWN or self.ssh is Ssh.UNKNOWN:
             return Condition.UNKNOWN
-        return Condition.NO_SSH if self.power is Power.ON else Condition.NO_CMC
+        # who refuses has power, whatever its card says
+        has_power = self.power is Power.ON or self.ssh is Ssh.CLOSED
+        return Condition.NO_SSH if has_power else Condition.NO_CMC
 
     @property
     def problem(self) -> str:
@@ -109,29 +118,43 @@ def folded(node: NodeState, seen: Observation) -> NodeState:
         case LeaseSeen():
             after = replace(node, lease=seen.lease)
     if after.condition is not node.condition:
-        after = replace(after, since=seen.at)
+        # a look is known when it ends, and is of when it began; a card speaks of now
+        late = isinstance(seen, ReachSeen) and node.since is not None and node.since > seen.at
+        after = replace(after, since=node.since if late else seen.at)
     return after
 
 
 def _after_power(node: NodeState, seen: PowerSeen) -> NodeState:
     after = replace(node, power=seen.power, power_message=seen.message)
+    if node.off_at is not None:
+        after = replace(after, off_at=min(node.off_at, seen.at))  # the clock may be set back
     if seen.power is Power.OFF:
         # what was there is gone, whether it was looked at meanwhile or not
+        answered = node.ssh in (Ssh.UP, Ssh.NO_LOGIN, Ssh.NOT_SSH)
+        there = node.ramdisk in (Ramdisk.UP, Ramdisk.NO_SHELL)
         return replace(
             after,
+            last_power=Power.OFF,
+            off_at=seen.at if node.last_power is Power.ON else after.off_at,
             gone=None,
             system=None,
-            ssh=Ssh.SILENT if node.ssh is Ssh.UP else node.ssh,
-            ramdisk=Ramdisk.ABSENT if node.ramdisk is Ramdisk.UP else node.ramdisk,
+            ssh=Ssh.SILENT if answered else node.ssh,
+            ssh_message="" if answered else node.ssh_message,
+            ramdisk=Ramdisk.ABSENT if there else node.ramdisk,
         )
-    if seen.power is Power.ON and node.power is Power.OFF:
-        return replace(after, gone=seen.at)
+    if seen.power is Power.ON:
+        came = node.last_power is Power.OFF
+        return replace(after, last_power=Power.ON, gone=seen.at if came else node.gone)
     return after
 
 
 def _after_reach(node: NodeState, seen: ReachSeen) -> NodeState:
+    if node.off_at is not None and seen.at < node.off_at:
+        return node  # of what was there before
+    is_up = seen.ssh is Ssh.UP or seen.ramdisk is Ramdisk.UP
     after = replace(
         node,
+        last_power=Power.ON if is_up and node.power is not Power.OFF else node.last_power,
         ssh=seen.ssh,
         ssh_message=seen.ssh_message,
         ramdisk=seen.ramdisk,

@@ -89,6 +89,17 @@ def counts_text(testbed: Testbed) -> str:
     return f"{total} node{'s' if total != 1 else ''}: {', '.join(parts)}"
 
 
+def _lease_change(before: NodeLease | None, after: NodeLease | None) -> list[str]:
+    """What has changed about who holds a node."""
+    if before == after:
+        return []
+    if after is None:
+        return ["not held any more"]
+    if before is None or before.holder != after.holder:
+        return [f"held by {after.holder}"]
+    return [f"held by {after.holder} for {'longer' if after.until > before.until else 'less long'}"]
+
+
 def change_text(before: NodeState, after: NodeState) -> str | None:
     """A change in a line; None for what is not worth one, as another uptime."""
     if after.condition is Condition.UNKNOWN:
@@ -101,8 +112,7 @@ def change_text(before: NodeState, after: NodeState) -> str | None:
         parts.append(f"booted in {after.boot_s:.1f} s")
     if after.image_name and (first or before.image_name != after.image_name):
         parts.append(f"image {image_text(after)}")
-    if after.lease != before.lease or (first and after.lease):
-        parts.append(f"held by {after.lease.holder}" if after.lease else "not held any more")
+    parts += _lease_change(None if first else before.lease, after.lease)
     if after.problem and (before.problem != after.problem or before.condition != after.condition):
         parts.append(after.problem)
     elif before.problem and not after.problem and not parts:

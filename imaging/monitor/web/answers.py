@@ -6,6 +6,7 @@ from hypercorn.typing import (
     ASGIFramework,
     ASGIReceiveCallable,
     ASGISendCallable,
+    ASGISendEvent,
     HTTPScope,
     Scope,
 )
@@ -59,6 +60,17 @@ async def answer(
     await start(send, status, kind, [length, *others])
     sent = b"" if scope["method"] == "HEAD" else body
     await send({"type": "http.response.body", "body": sent, "more_body": False})
+
+
+def binding(send: ASGISendCallable) -> ASGISendCallable:
+    """Add the headers that bind browsers to an answer which a library gives."""
+
+    async def send_binding(event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start":
+            event["headers"] = [*event["headers"], *HEADERS]
+        await send(event)
+
+    return send_binding
 
 
 class ReadersOnly:

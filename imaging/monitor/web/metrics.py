@@ -12,7 +12,7 @@ from imaging.feedback.scripts.reports import encodable
 from imaging.monitor.observations import Power, Ramdisk, Ssh
 from imaging.monitor.records import HistoryProbe
 from imaging.monitor.testbed import Condition, NodeState, Testbed
-from imaging.monitor.web.answers import TEXT, ReadersOnly, answer
+from imaging.monitor.web.answers import TEXT, ReadersOnly, answer, binding
 from imaging.monitor.web.server import WebServer
 
 CONNECTIONS = 16
@@ -124,7 +124,9 @@ def metrics_application(
     ) -> None:
         assert scope["type"] == "http"
         if scope["path"] in PATHS:
-            await exposition(scope, receive, send)
+            # its headers are decoded there
+            told = [(name, value) for name, value in scope["headers"] if value.isascii()]
+            await exposition({**scope, "headers": told}, receive, binding(send))
         else:
             await answer(scope, send, 404, TEXT, b"there is /metrics\n")
 
