@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imaging import __version__
 from imaging.frisbee.client import ImageSize
 from imaging.frisbee.commands.frisbee import _parse, _sink
 from imaging.frisbee.sinks import ExpandingSink
@@ -58,8 +59,35 @@ def test_usage_errors_are_told_on_standard_error(
 @pytest.mark.parametrize("tool", ["frisbeed", "frisbee", "imagezip", "imageunzip"])
 def test_help_is_not_an_error(session: FrisbeeSession, tool: str) -> None:
     done = run(session, BIN / f"imaging-{tool}", "--help")
-    assert done.returncode == 0
-    assert f"usage: imaging-{tool}" in (done.stdout + done.stderr).lower()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: imaging-{tool}")
+
+
+@pytest.mark.parametrize("tool", ["imagezip", "imageunzip"])
+def test_so_is_the_version(session: FrisbeeSession, tool: str) -> None:
+    done = run(session, BIN / f"imaging-{tool}", "-v")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"imaging {__version__}\n", "")
+
+
+@pytest.mark.parametrize("tool", [SERVER, CLIENT])
+@pytest.mark.parametrize("option", ["-i", "-m", "-p"])
+def test_where_the_session_takes_place_must_be_said(
+    session: FrisbeeSession, tool: Path, option: str
+) -> None:
+    where = session.where(1)
+    del where[where.index(option) : where.index(option) + 2]
+    done = run(session, tool, *where, "image.ndz")
+    assert done.returncode == 1
+    assert done.stderr.startswith("-i, -m, -p and one ")
+
+
+def test_any_negative_time_means_with_the_last_client(session: FrisbeeSession) -> None:
+    server = session.server(session.directory / "image.ndz", "-T", "-5")
+    done = run(session, CLIENT, *session.where(1), "disk")
+    assert done.returncode == 0, done.stderr
+    status, words = session.end_of(server)
+    assert status == 0
+    assert "Last client left!" in words
 
 
 @pytest.mark.parametrize(

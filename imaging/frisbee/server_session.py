@@ -30,9 +30,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """``idle_s`` is the tools' -T, ``keepalive_s`` their -K (0: never).
+    """What the server is told.
 
-    ``bandwidth`` is in bits/s on the wire (None: no limit).
+    ``idle_s`` is the tools' -T (0: never; less: with the last client), ``keepalive_s`` their -K (0:
+    never), ``bandwidth`` in bits/s on the wire (None: no limit).
     """
 
     image: str

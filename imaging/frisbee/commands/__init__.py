@@ -1,7 +1,8 @@
 """The four commands of the data plane, and the one way they run.
 
 Everything they say goes to standard error, one write per message, so that whoever reads a pipe,
-a pty or a telnet session sees each message and each progress mark when it happens.
+a pty or a telnet session sees each message and each progress mark when it happens. Only help and
+version, when asked for, go to standard output.
 """
 
 import getopt

@@ -100,13 +100,13 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
     for unsupported in ("-s", "-D", "-u", "-c", "-e"):
         if unsupported in options:
             raise UsageError(f"{unsupported} is not supported")
-    if not all(key in options for key in ("-m", "-p")) or len(rest) != 1:
-        raise UsageError(f"-m, -p and one OUTPUT are needed\n{USAGE}")
+    if not all(key in options for key in ("-i", "-m", "-p")) or len(rest) != 1:
+        raise UsageError(f"-i, -m, -p and one OUTPUT are needed\n{USAGE}")
     server = options.get("-S")
     ahead = number_option("-R", options.get("-R", "2"), 1, 1024)
     return Arguments(
         address=SessionAddress(
-            address_option("-i", options.get("-i", "127.0.0.1")),
+            address_option("-i", options["-i"]),
             address_option("-m", options["-m"]),
             number_option("-p", options["-p"], 1, 65535),
             "-b" in options,

@@ -30,7 +30,7 @@ usage: imaging-frisbeed -i ADDRESS -m GROUP -p PORT [options] IMAGE
  -p PORT     UDP port of the session
  -b          GROUP is a broadcast address
  -d          log to standard error, not to syslog; twice: requests too
- -T SECONDS  end after so long without requests (1800); 0: never; -1: with the last client
+ -T SECONDS  end after so long without requests (1800); 0: never; less: with the last client
  -W BITS     bandwidth in bits/s on the wire; less than one block's 8976: no limit
  -G 0        no limit of the bandwidth
  -K SECONDS  renew the membership in the group after so long without a packet
@@ -58,8 +58,8 @@ def _parse(arguments: Sequence[str]) -> tuple[dict[str, str], int, str]:
     options = dict(found)
     if "-h" in options or "--help" in options:
         return {"-h": ""}, 0, ""
-    if not all(key in options for key in ("-m", "-p")) or len(rest) != 1:
-        raise UsageError(f"-m, -p and one IMAGE are needed\n{USAGE}")
+    if not all(key in options for key in ("-i", "-m", "-p")) or len(rest) != 1:
+        raise UsageError(f"-i, -m, -p and one IMAGE are needed\n{USAGE}")
     return options, sum(1 for key, _ in found if key == "-d"), rest[0]
 
 
@@ -95,14 +95,14 @@ def body(arguments: Sequence[str]) -> int:
         sys.stdout.write(USAGE)
         return 0
     address = SessionAddress(
-        address_option("-i", options.get("-i", "127.0.0.1")),
+        address_option("-i", options["-i"]),
         address_option("-m", options["-m"]),
         number_option("-p", options["-p"], 1, 65535),
         "-b" in options,
     )
     server_options = ServerOptions(
         image=image,
-        idle_s=number_option("-T", options.get("-T", "1800"), -1, 10**9),
+        idle_s=number_option("-T", options.get("-T", "1800"), -(10**9), 10**9),
         bandwidth=_bandwidth(options),
         keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
         trace_requests=debug > 1,

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -65,10 +66,10 @@ def _body(argv: Sequence[str]) -> int:
     for option, value in options:
         match option:
             case "-h" | "--help":
-                say(USAGE)
+                sys.stdout.write(USAGE)
                 return 0
             case "-v" | "--version":
-                say(f"imaging {__version__}\n")
+                sys.stdout.write(f"imaging {__version__}\n")
                 return 0
             case "-z":
                 chosen.zero_fill = True

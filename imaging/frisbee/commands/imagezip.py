@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -95,10 +96,10 @@ def _body(argv: Sequence[str]) -> int:
     chosen = _Options()
     for option, value in options:
         if option in ("-h", "--help"):
-            say(USAGE)
+            sys.stdout.write(USAGE)
             return 0
         if option in ("-v", "--version"):
-            say(f"imaging {__version__}\n")
+            sys.stdout.write(f"imaging {__version__}\n")
             return 0
         _choose(chosen, option, value)
     if len(files) != (1 if chosen.info and len(files) == 1 else 2):
