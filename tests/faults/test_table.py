@@ -383,7 +383,11 @@ def test_a_run_with_faults_leaves_nothing_and_ends_in_time(bed: Bed, name: str) 
     assert run.elapsed < batch.limit_s + SLACK_S
 
 
-@pytest.mark.parametrize("name", [name for name, batch in BATCHES.items() if not batch.each])
+# a run of which the time is up may have healthy nodes that needed more
+TOGETHER = [n for n, batch in BATCHES.items() if not batch.each and n != "load-timeout"]
+
+
+@pytest.mark.parametrize("name", TOGETHER)
 def test_healthy_nodes_are_done(bed: Bed, name: str) -> None:
     """That they are not delayed either is shown in test_delay."""
     run = bed.batch(name)
