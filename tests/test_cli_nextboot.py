@@ -98,8 +98,8 @@ def test_clean_removes_what_nobody_needs_and_leaves_the_rest(site: SiteDirectory
     free, needed = make_link(site, 1), make_link(site, 2, DAY_S)
     foreign = site.links / "01-00-03-1d-0e-03-03"
     foreign.symlink_to("elsewhere")
-    # 180 s to boot, and 4 orders of 3 tries, each of 5 s and half a second
-    stranger, young = make_link(site, STRANGER, 247), make_link(site, YOUNG_STRANGER, 240)
+    # 180 s to boot, 35 s to shut down and to settle, and 6 orders of 3 tries of 5.5 s each
+    stranger, young = make_link(site, STRANGER, 315), make_link(site, YOUNG_STRANGER, 305)
     owner = site.links.owner()
     locks = LockDirectory(site.directory / "locks")
     locks.check()
@@ -114,8 +114,8 @@ def test_clean_removes_what_nobody_needs_and_leaves_the_rest(site: SiteDirectory
     assert re.fullmatch(r"fit02: .* 24 h old: left: imaging-load of .* needs it", done[1])
     assert done[2:] == [
         "fit03: foreign: a link to elsewhere: left alone",
-        f"02:00:00:00:00:98: link of {owner}, 4 min old: {UNKNOWN}",
-        f"02:00:00:00:00:99: link of {owner}, 4 min old: removed",
+        f"02:00:00:00:00:98: link of {owner}, 5 min old: {UNKNOWN}",
+        f"02:00:00:00:00:99: link of {owner}, 5 min old: removed",
     ]
     assert not os.path.lexists(free)
     assert not os.path.lexists(stranger)
