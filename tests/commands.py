@@ -177,6 +177,15 @@ class Commands:
         finally:
             place.unlink()
 
+    def make_blank(self, name: str) -> None:
+        """Have a node boot from an empty disk, on which nothing is to be found."""
+        self.order(name, "off")
+        wait_for(lambda: self.state(name) == "off")
+        with self.disk(name).open("r+b") as disk:
+            disk.write(bytes(1 << 20))
+        self.order(name, "on")
+        wait_for(lambda: self.state(name) == "dead")
+
     def set_fault(self, name: str, **kinds: str) -> None:
         """Have a node misbehave from now on, as in ``cmc="hang*2"``; other kinds of it stay."""
         chosen = {kind: parse_what(kind, what) for kind, what in kinds.items()}

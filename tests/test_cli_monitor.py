@@ -30,23 +30,13 @@ UNTIL_LIMIT_S = 30.0
 SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())
 
 
-def make_blank(testbed: Commands, node: str) -> None:
-    """Have a node boot from an empty disk."""
-    testbed.order(node, "off")
-    wait_for(lambda: testbed.state(node) == "off")
-    with testbed.disk(node).open("r+b") as disk:
-        disk.write(bytes(1 << 20))
-    testbed.order(node, "on")
-    wait_for(lambda: testbed.state(node) == "dead")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def loaded(shared_testbed: Commands) -> Iterator[None]:
     """Nodes 1 to 3 have a system to boot, node 4 has none, and of earlier loads nobody knows."""
     with shared_testbed.setting("file = history.sqlite", "file = of-the-monitor.sqlite"):
         done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
         assert done.returncode == 0, done.stderr
-        make_blank(shared_testbed, "fit04")
+        shared_testbed.make_blank("fit04")
         yield
 
 
@@ -226,7 +216,7 @@ def test_a_load_is_seen(fast: Commands) -> None:
     image = watching.until("fit04", condition="up")["image"]
     assert (image["name"], image["source"]) == ("sample", "history")
     assert watching.end(signal.SIGINT)[0] == 0
-    make_blank(fast, "fit04")  # as it was
+    fast.make_blank("fit04")  # as it was
 
 
 def test_who_holds_a_node_is_told(fast: Commands) -> None:

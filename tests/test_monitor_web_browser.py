@@ -110,10 +110,13 @@ def emulated(browser: "Chrome", scheme: str, width: int, *, scripts: bool = True
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded(shared_testbed: Commands) -> None:
-    """Nodes 1 to 3 have a system to boot."""
-    done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
-    assert done.returncode == 0, done.stderr
+def loaded(shared_testbed: Commands) -> Iterator[None]:
+    """Nodes 1 to 3 have a system to boot, node 4 has none, and of earlier loads nobody knows."""
+    with shared_testbed.setting("file = history.sqlite", "file = of-the-browser.sqlite"):
+        done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
+        assert done.returncode == 0, done.stderr
+        shared_testbed.make_blank("fit04")
+        yield
 
 
 @pytest.fixture
