@@ -19,6 +19,7 @@ from imaging.feedback.board import Board
 from imaging.feedback.display.displays import choose_display
 from imaging.feedback.display.full_screen import FullScreen
 from imaging.feedback.display.inline import InlineDisplay
+from imaging.feedback.display.jobs import typed
 from imaging.feedback.display.plain import PlainDisplay
 from imaging.feedback.display.rows import Line
 from imaging.feedback.display.terminal import Escapes, Output
@@ -314,3 +315,15 @@ def test_events_on_the_terminal_leave_nothing_to_draw_on(
     assert not isinstance(display, PlainDisplay)
     os.close(master)
     os.close(slave)
+
+
+def test_nobody_waits_for_a_key_that_the_shell_has_read() -> None:
+    master, slave = pty.openpty()
+    try:
+        assert typed(slave, 10) is None
+        os.write(master, b"x\n")
+        wait_for(lambda: typed(slave, 10) == b"x\n", limit_s=5)
+        assert typed(slave, 10) is None
+    finally:
+        os.close(master)
+        os.close(slave)

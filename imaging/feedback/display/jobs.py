@@ -1,6 +1,7 @@
 """Job control: a command draws on its terminal only while the shell has given it that."""
 
 import os
+import select
 import signal
 import termios
 from collections.abc import Callable, Iterator
@@ -41,8 +42,14 @@ def set_attributes(descriptor: int, attributes: list[Any]) -> None:
 
 
 def typed(descriptor: int, size: int) -> bytes | None:
-    """What has been typed, empty when the terminal is closed, None when it is for the shell."""
-    if not in_foreground(descriptor):
+    """What has been typed, empty when the terminal is closed, None when there is nothing for us.
+
+    What was there a moment ago the shell may have read, and given us the terminal then: nobody
+    must wait here for the next key.
+    """
+    there = select.poll()
+    there.register(descriptor, select.POLLIN)
+    if not in_foreground(descriptor) or not there.poll(0):
         return None
     try:
         with _never_stopped():
