@@ -30,8 +30,12 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/imaging-testbed demo
 
+# what holds commands to a second runs by itself, after the rest
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	status=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" || status=1; \
+	$(BIN)/python -m pytest -m e2e || status=1; \
+	exit $$status
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak
