@@ -169,7 +169,7 @@ def check(
         last = now if until is None else parse_moment(until, now).at
         if last < now - MINUTE_S:
             raise ConfigurationError(f"--until: {moment_text(last)} is past")
-        nodes = [node.name for node in SelectionWords(node_spec, False).nodes_or_all(site)]
+        nodes = [node.name for node in SelectionWords(node_spec).nodes_or_all(site)]
         authorization = Authorization(site.settings.leases, horizon_s=last - now)
 
         async def ask() -> "Decision":
@@ -291,7 +291,7 @@ def _actor(loaded: LoadedSettings) -> Actor:
 
 def _nodes(loaded: LoadedSettings, words: tuple[str, ...]) -> tuple[str, ...]:
     site = Site(loaded.settings, load_inventory(loaded.settings.inventory.file))
-    return tuple(node.name for node in SelectionWords(words, False).nodes(site))
+    return tuple(node.name for node in SelectionWords(words).nodes(site))
 
 
 def _with_id(leases: Sequence[Lease], lease_id: str) -> Lease:
