@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from imaging.cli.interrupts import STOPPING_SIGNALS
+from imaging.cli.interrupts import heeded_signals
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
 from imaging.errors import InfrastructureError, Reason
@@ -118,9 +118,8 @@ def _curate(name: str, make_plan: Callable[[ImageLibrary], Plan], *, yes: bool) 
         if not yes:
             print("nothing was done; --yes does it")
             return 0
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _leave)
+        for number in heeded_signals():
+            signal.signal(number, _leave)
         plan.carry_out()
         print("done")
         return 0

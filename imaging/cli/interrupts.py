@@ -1,4 +1,4 @@
-"""How a command is told to end, and what of an exception tells that it was."""
+"""How a command is told to end, and which exceptions say that it was."""
 
 import signal
 import time
@@ -11,13 +11,6 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def heeded_signals() -> list[signal.Signals]:
     """Those that end a command; what the parent ignores (nohup, a background job) stays so."""
     return [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-
-
-def first_leaf(error: BaseException) -> BaseException:
-    """The first error that is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def is_interrupt(error: BaseException) -> bool:

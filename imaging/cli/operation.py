@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.cli.interrupts import (
-    STOPPING_SIGNALS,
     command_age,
-    first_leaf,
     heeded_signals,
     is_interrupt,
 )
@@ -22,7 +20,7 @@ from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import STANDARD_OUTPUT, CommonOptions
-from imaging.errors import ImagingError, InfrastructureError, Reason
+from imaging.errors import ImagingError, InfrastructureError, Reason, first_leaf
 from imaging.feedback.board import Board
 from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
@@ -30,7 +28,7 @@ from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
-from imaging.leases.lease import LATEST_S
+from imaging.feedback.wording import LATEST_S
 from imaging.operations.descriptors import allow_descriptors
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
@@ -159,9 +157,8 @@ class Operation:
                 os._exit(1)
             received.append(number)
 
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, take)
+        for number in heeded_signals():
+            signal.signal(number, take)
 
     @property
     def _patience(self) -> float:

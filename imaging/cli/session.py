@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imaging.cli.interrupts import first_leaf
 from imaging.cli.streams import StandardOutput, make_errors_unfailing
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, first_leaf
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings, load_settings

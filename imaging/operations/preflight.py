@@ -1,6 +1,5 @@
 """Everything that can be checked before any node is touched."""
 
-import ipaddress
 import logging
 import os
 import shlex
@@ -14,6 +13,7 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.outcomes import ImageFacts
+from imaging.feedback.wording import is_encodable
 from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
@@ -96,7 +96,7 @@ def _server_plan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
         image=image,
         address=own_address(settings, node),
-        groups=ipaddress.IPv4Network(multicast.groups),
+        groups=multicast.group_network,
         ports=multicast.port_range,
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
         ready_timeout_s=multicast.ready_timeout_s,
@@ -166,7 +166,7 @@ def plan_save(
         )
     if len(comment) > COMMENT_LIMIT:
         raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
-    if comment.encode(errors="replace").decode() != comment:
+    if not is_encodable(comment):
         raise ConfigurationError("the comment is not UTF-8 text")
     node = nodes[0]
     settings = ready_cards(nodes, settings)
