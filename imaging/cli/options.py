@@ -20,6 +20,7 @@ from imaging.site.inventory import Node
 from imaging.site.selection import Selection, select
 
 F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -128,8 +129,9 @@ def run_options(
             options = _common_options(given, quiet_flags[0])
             return function(*arguments, **given, options=options)
 
+        decorated: Callable[..., Any] = gathered
         # click shows first what is added last
-        for option in (
+        added: tuple[Decorator, ...] = (
             timeout_option,
             live_option,
             click.option(*quiet_flags, "quiet", is_flag=True, help=quiet_help),
@@ -144,14 +146,15 @@ def run_options(
                 help="Refuse, and not only warn, when your lease may end before the run.",
             ),
             *_output_options(),
-        ):
-            gathered = option(gathered)
-        return cast(F, gathered)
+        )
+        for add in added:
+            decorated = add(decorated)
+        return cast(F, decorated)
 
     return decorate
 
 
-def _output_options() -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+def _output_options() -> Iterator[Decorator]:
     """What scripts want to have of a run."""
     file = click.Path(dir_okay=False, path_type=Path)
     yield click.option(
