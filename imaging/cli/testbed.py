@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imaging.cli.interrupts import raise_on_signals
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import reporting
 from imaging.cli.testbed_fault import command as fault_command
@@ -123,6 +124,7 @@ def up(context: click.Context, /, directory: Path, background: bool, **wanted: A
 
     def body() -> int:
         if background:
+            raise_on_signals()
             _start_in_background(directory.absolute(), wishes.as_arguments())
             return 0
         import trio
@@ -195,6 +197,7 @@ def demo(context: click.Context, nodes: int) -> None:
     def body() -> int:
         from imaging.testbed.demo import tell_story
 
+        raise_on_signals()
         with _temporary_directory() as directory:
             layout = Layout(directory)
             _start_in_background(directory, [f"--nodes={nodes}"])
@@ -210,13 +213,7 @@ def demo(context: click.Context, nodes: int) -> None:
 
 @contextmanager
 def _temporary_directory() -> Iterator[Path]:
-    """A directory that is gone afterwards, also when a signal that ends Python comes."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    """A directory that is gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="imaging-demo-"))
     try:
         yield directory
@@ -225,7 +222,10 @@ def _temporary_directory() -> Iterator[Path]:
 
 
 def _start_in_background(directory: Path, options: Sequence[str]) -> None:
-    """Run ``up`` in a session of its own; returns when it is ready. Raises ImagingError."""
+    """Run ``up`` in a session of its own; returns when it is ready. Raises ImagingError.
+
+    It is ended when this is, before it is ready: nobody would know of it.
+    """
     layout = Layout(directory)
     make_directory(layout)
     # its own words, and the traceback of a bug, are kept: nobody is at the other end of a pipe
@@ -240,7 +240,12 @@ def _start_in_background(directory: Path, options: Sequence[str]) -> None:
         )
     assert process.stdout is not None
     with process.stdout:
-        ready = process.stdout.readline().strip()
+        try:
+            ready = process.stdout.readline().strip()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     if not ready:
         try:
             code = process.wait(timeout=STOP_LIMIT_S)  # it has closed its output
