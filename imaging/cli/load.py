@@ -134,17 +134,16 @@ def planned(selection: SelectionWords, wishes: Wishes, site: "RunSite") -> "Load
     from imaging.images.library import ImageLibrary
     from imaging.operations.load import LoadPolicy, OnFailure
     from imaging.operations.preflight import (
-        as_in_the_last_run,
+        as_before,
         last_failed,
         plan_load,
         with_lock_patience,
     )
 
-    name, last = wishes.image, None
+    name, before = wishes.image, None
     if wishes.retry_last:
-        nodes, facts = last_failed(site.settings, site.inventory, NAME)
-        if name is None:
-            name, last = facts.path, facts
+        before = last_failed(site.settings, site.inventory, NAME)
+        nodes, name = before.nodes, name or before.image.path
     else:
         nodes = selection.nodes(site, ImageLibrary.of(site.settings.images).names())
     quorum = wishes.min_ok(len(nodes)) if wishes.min_ok else None
@@ -159,7 +158,9 @@ def planned(selection: SelectionWords, wishes: Wishes, site: "RunSite") -> "Load
         neighbours=site.inventory.nodes,
         authorization=site.authorization,
     )
-    return plan if last is None else as_in_the_last_run(plan, last)
+    if before is None:
+        return plan
+    return as_before(plan, before, same_image=wishes.image is None)
 
 
 def _result(report: "RunReport") -> list[str]:
