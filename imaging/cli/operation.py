@@ -16,7 +16,6 @@ from imaging.cli.interrupts import (
     is_interrupt,
 )
 from imaging.cli.outputs import Outputs
-from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import STANDARD_OUTPUT, CommonOptions
@@ -26,6 +25,7 @@ from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport
+from imaging.feedback.records.run_records import Records
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
 from imaging.feedback.wording import LATEST_S
