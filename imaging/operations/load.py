@@ -304,7 +304,7 @@ class _NodeLoad:
 
     async def _wait_for_system(self, login: "SshLogin", restarted: float) -> None:
         """Wait for ssh on a system that was booted by the last reset."""
-        from imaging.operations.wait import SshSearch
+        from imaging.operations.system import SshSearch
 
         with self._story.step(Step.SSH) as detail:
             address, settings = self._node.control.ip, self._plan.settings
