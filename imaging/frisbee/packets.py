@@ -174,6 +174,11 @@ class Leave2:
 Packet = Join | JoinReply | Join2 | Join2Reply | Block | Request | PartialRequest | Leave | Leave2
 
 
+def blocks_of_chunk(chunk: int, blocks: int) -> int:
+    """How many blocks a chunk of an image of so many has: 1024, but for a short last one."""
+    return min(BLOCKS_PER_CHUNK, blocks - chunk * BLOCKS_PER_CHUNK)
+
+
 def pack_address(address: str) -> bytes:
     """An IPv4 address as the header has it."""
     return ipaddress.IPv4Address(address).packed
