@@ -12,7 +12,7 @@ A command flows one way, and imports go strictly downwards (``tests/test_layers.
     2  site         settings, inventory, selection: known before anything happens
     1  frisbee      the data plane, usable alone       _aio   the asyncio loop
        guard        the process that cleans up after a killed command   database   SQLite files
-    0  errors
+    0  errors       jitter   how long is waited between two attempts
        testbed      the virtual testbed: uses site and frisbee, never operations
        ramdisk      the imaging ramdisk, built and checked: uses site, is used by cli only
 """

@@ -79,3 +79,10 @@ class NodeError(ImagingError):
         """Keep the stable reason word of the report."""
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+def first_leaf(error: BaseException) -> BaseException:
+    """The first error that is no group: what a group has to say in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

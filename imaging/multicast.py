@@ -220,5 +220,8 @@ def _kill(process: trio.Process) -> None:
 def _describe(status: int) -> str:
     """An exit status in words."""
     if status < 0:
-        return f"signal {signal.Signals(-status).name}"
+        try:
+            return f"signal {signal.Signals(-status).name}"
+        except ValueError:  # a real-time signal has no name
+            return f"signal {-status}"
     return f"exit status {status}"

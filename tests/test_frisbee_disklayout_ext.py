@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imaging.frisbee.disklayout.checksums import crc32c
-from imaging.frisbee.disklayout.ext import FreeSpace, read_free
+from imaging.frisbee.disklayout.ext import read_free
 from imaging.frisbee.disklayout.label import LayoutError
+from imaging.frisbee.disklayout.stretches import Findings
 from tests.ext_images import MISSING, REASON, contents, free_blocks, make_ext, run
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=REASON)
@@ -46,7 +47,7 @@ FEATURES = [
 ]
 
 
-def read(path: Path, minimum: int = 1, size: int | None = None) -> FreeSpace:
+def read(path: Path, minimum: int = 1, size: int | None = None) -> Findings:
     """The free space of the file system in a file."""
     with path.open("rb") as file:
 
@@ -60,7 +61,7 @@ def read(path: Path, minimum: int = 1, size: int | None = None) -> FreeSpace:
         return read_free(read_at, path.stat().st_size if size is None else size, minimum)
 
 
-def sectors(free: FreeSpace) -> set[int]:
+def sectors(free: Findings) -> set[int]:
     return {sector for first, last in free.free for sector in range(first, last)}
 
 
@@ -100,7 +101,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def check(data: bytes | bytearray, size: int | None = None) -> FreeSpace:
+def check(data: bytes | bytearray, size: int | None = None) -> Findings:
     """Read a file system in memory."""
 
     def read_at(offset: int, length: int) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.frisbee.disklayout.filesystems import Findings
 from imaging.frisbee.disklayout.label import Kind, Label, LabelError, LayoutError, Partition
+from imaging.frisbee.disklayout.stretches import Findings
 from imaging.frisbee.diskmap import Choices, DiskMap, map_disk, map_raw, read_label
 from imaging.frisbee.errors import DiskError
 from tests.disk_images import Entry, table

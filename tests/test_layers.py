@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "imaging"
 
 LEVELS = {
     "errors": 0,
+    "jitter": 0,
     "database": 1,
     "frisbee": 1,
     "_aio": 1,

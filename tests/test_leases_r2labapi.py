@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from imaging.errors import ConfigurationError, ImagingError
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor, Credentials, LeaseBackend
-from imaging.leases.lease import LATEST_S, Lease, LeaseRefusedError, LeaseServiceError
+from imaging.leases.lease import Lease, LeaseRefusedError, LeaseServiceError
 from imaging.leases.opening import ask_leases, open_leases
 from imaging.leases.r2labapi import credentials_of
 from imaging.site.schema import LeasesSettings

@@ -6,7 +6,7 @@ import httpx
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from imaging.feedback.scripts.reports import encodable
+from imaging.feedback.wording import encodable
 from imaging.monitor.observations import (
     ImageSeen,
     LoadedImage,

@@ -128,6 +128,11 @@ async def test_a_server_that_is_killed_is_told_with_the_signal(server_of: MakeSe
     assert "SIGKILL" in str(failure)
 
 
+async def test_a_signal_without_a_name_is_told_as_its_number(server_of: MakeServer) -> None:
+    failure = await run_to_failure(server_of("echo 'Using Multicast x' >&2; kill -40 $$"))
+    assert "signal 40" in str(failure)
+
+
 async def test_a_server_that_is_never_ready_is_given_up(server_of: MakeServer) -> None:
     failure = await run_to_failure(
         server_of("echo thinking >&2; exec sleep 100", ready_timeout_s=0.2)

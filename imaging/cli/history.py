@@ -14,7 +14,7 @@ from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
 from imaging.errors import ConfigurationError
 from imaging.feedback.records.transcripts import transcript_path
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import printable, utc_text
 from imaging.site.settings import LoadedSettings
 from imaging.site.state import history_file
 
@@ -192,8 +192,8 @@ def run_object(run: "PastRun") -> dict[str, object]:
         "command": run.command,
         "user": run.user,
         "host": run.host,
-        "started": _utc(run.started),
-        "ended": _utc(run.started + run.elapsed),
+        "started": utc_text(run.started),
+        "ended": utc_text(run.started + run.elapsed),
         "elapsed": round(run.elapsed, 3),
         "exit_code": run.exit_code,
         "image": image
@@ -234,7 +234,7 @@ def image_object(found: "NodeImage | None") -> dict[str, object] | None:
         "path": found.image.path,
         "size": found.image.size or None,
         "sha256": found.image.sha256 or None,
-        "since": _utc(found.since),
+        "since": utc_text(found.since),
         "user": found.user,
         "run": found.run_id,
         "half_written": found.half_written,
@@ -264,8 +264,3 @@ def _transcript(run: "PastRun", node: str) -> str | None:
 def _when(seconds: float) -> str:
     """A time for people, in theirs."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _utc(seconds: float) -> str:
-    """A time for scripts."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,16 +1,12 @@
 """imaging-image: share, alias, rm."""
 
-import signal
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
 
 import click
 
-from imaging.cli.interrupts import STOPPING_SIGNALS
+from imaging.cli.interrupts import raise_on_signals
 from imaging.cli.options import CONTEXT
 from imaging.cli.session import run_with_settings
-from imaging.errors import InfrastructureError, Reason
 from imaging.images.curation import Plan, plan_alias, plan_removal
 from imaging.images.library import ImageLibrary
 from imaging.images.sharing import plan_share
@@ -118,17 +114,9 @@ def _curate(name: str, make_plan: Callable[[ImageLibrary], Plan], *, yes: bool) 
         if not yes:
             print("nothing was done; --yes does it")
             return 0
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _leave)
+        raise_on_signals()  # what is half done is removed on the way out
         plan.carry_out()
         print("done")
         return 0
 
     return run_with_settings(name, body)
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - Python's signature
-    """End with one line; what is half done is removed on the way out."""
-    name = signal.Signals(number).name
-    raise InfrastructureError(f"interrupted by {name}", reason=Reason.INTERRUPTED)

@@ -1,9 +1,12 @@
-"""How a command is told to end, and what of an exception tells that it was."""
+"""How a command is told to end, and which exceptions say that it was."""
 
 import signal
 import time
+from types import FrameType
+from typing import NoReturn
 
 import imaging
+from imaging.errors import InfrastructureError, Reason
 
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -13,11 +16,16 @@ def heeded_signals() -> list[signal.Signals]:
     return [s for s in STOPPING_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
 
 
-def first_leaf(error: BaseException) -> BaseException:
-    """The first error that is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def raise_on_signals() -> None:
+    """Have a signal end a command that cleans up on its way out: it raises InfrastructureError."""
+    for number in heeded_signals():
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # one more must not disturb the cleaning up
+    name = signal.Signals(number).name
+    raise InfrastructureError(f"interrupted by {name}", reason=Reason.INTERRUPTED)
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -14,10 +14,10 @@ from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT, SelectionWords
 from imaging.cli.session import Site, run, run_with_settings
 from imaging.errors import ConfigurationError
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import LATEST_S, is_encodable, printable, utc_text
 from imaging.leases.backend import Actor, Credentials, LeaseBackend
 from imaging.leases.decision import Answer
-from imaging.leases.lease import LATEST_S, Lease, moment_text
+from imaging.leases.lease import Lease, moment_text
 from imaging.leases.times import MINUTE_S, check_span, parse_moment
 from imaging.leases.times import aligned as aligned_moment
 from imaging.site.inventory import load_inventory
@@ -91,7 +91,7 @@ def book(
 
     def body(loaded: LoadedSettings) -> int:
         settings, actor, now = loaded.settings.leases, _actor(loaded), time.time()
-        if holder is not None and holder.encode(errors="replace").decode() != holder:
+        if holder is not None and not is_encodable(holder):
             raise ConfigurationError("--for: the login is not UTF-8 text")
         nodes = _nodes(loaded, node_spec) if node_spec else None
         begins = parse_moment(start, now)
@@ -169,7 +169,7 @@ def check(
         last = now if until is None else parse_moment(until, now).at
         if last < now - MINUTE_S:
             raise ConfigurationError(f"--until: {moment_text(last)} is past")
-        nodes = [node.name for node in SelectionWords(node_spec, False).nodes_or_all(site)]
+        nodes = [node.name for node in SelectionWords(node_spec).nodes_or_all(site)]
         authorization = Authorization(site.settings.leases, horizon_s=last - now)
 
         async def ask() -> "Decision":
@@ -185,7 +185,7 @@ def check(
                     "may_act": may_act,
                     "answer": decision.answer.value,
                     "login": authorization.login,
-                    "until": None if decision.until is None else _utc(decision.until),
+                    "until": None if decision.until is None else utc_text(decision.until),
                     "message": decision.message,
                 }
             )
@@ -230,8 +230,8 @@ def as_object(lease: Lease, now: float) -> dict[str, object]:
     return {
         "id": lease.lease_id,
         "holder": lease.holder,
-        "from": _utc(lease.start),
-        "until": _utc(lease.end),
+        "from": utc_text(lease.start),
+        "until": utc_text(lease.end),
         "nodes": None if lease.nodes is None else list(lease.nodes),
         "state": _state(lease, now),
     }
@@ -291,7 +291,7 @@ def _actor(loaded: LoadedSettings) -> Actor:
 
 def _nodes(loaded: LoadedSettings, words: tuple[str, ...]) -> tuple[str, ...]:
     site = Site(loaded.settings, load_inventory(loaded.settings.inventory.file))
-    return tuple(node.name for node in SelectionWords(words, False).nodes(site))
+    return tuple(node.name for node in SelectionWords(words).nodes(site))
 
 
 def _with_id(leases: Sequence[Lease], lease_id: str) -> Lease:
@@ -307,11 +307,6 @@ def _midnight(now: float) -> float:
     """The beginning of the day on this host's clock."""
     day = datetime.fromtimestamp(now).astimezone()
     return day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).timestamp()
-
-
-def _utc(at: float) -> str:
-    """A time for scripts."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _print_json(document: object) -> None:

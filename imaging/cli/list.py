@@ -1,6 +1,5 @@
 """imaging-list."""
 
-import io
 import json
 import shutil
 import sys
@@ -100,9 +99,6 @@ def command(
         raise click.UsageError("--check and --json exclude each other")
 
     def body(loaded: LoadedSettings) -> int:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # a comment may hold what the terminal's encoding has not
-            sys.stdout.reconfigure(errors="backslashreplace")
         library = ImageLibrary.of(loaded.settings.images)
         if resolve is not None:
             return _resolve(library, resolve)

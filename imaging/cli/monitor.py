@@ -87,8 +87,7 @@ class Wishes:
 def command(
     context: click.Context,
     /,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     timeout: float | None,
     **wanted: Any,
 ) -> None:
@@ -112,12 +111,11 @@ def command(
 
     wishes = Wishes(**wanted)
     wishes.check()
-    words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
         if wishes.events not in (None, STANDARD_OUTPUT):
             refuse_files(["--events"], site.settings.leases)
-        monitor = prepared(site, words)
+        monitor = prepared(site, selection)
         if wishes.once:
             return look_once(monitor, wishes, service)
         return keep_watching(monitor, wishes, service)
@@ -125,9 +123,9 @@ def command(
     context.exit(run_service(NAME, timeout, body))
 
 
-def prepared(site: Site, words: SelectionWords) -> "Monitor":
+def prepared(site: Site, selection: SelectionWords) -> "Monitor":
     """A monitor of the selected nodes. Raises ConfigurationError."""
-    nodes = words.nodes(site)
+    nodes = selection.nodes(site)
     from imaging.monitor.service import Monitor
     from imaging.node.remote import prepare_login
 

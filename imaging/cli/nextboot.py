@@ -34,8 +34,7 @@ NAME = "imaging-nextboot"
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     clean: bool,
     any_age: bool,
     dry_run: bool,
@@ -65,8 +64,8 @@ def command(
         directory = NextbootDirectory(nextboot.directory, nextboot.ramdisk)
         locks = LockDirectory(site.settings.locks.directory)
         links = list_links(directory, site.inventory, locks, time.time())
-        if node_spec or use_all:
-            names = {node.name for node in SelectionWords(node_spec, use_all).nodes(site)}
+        if selection.is_given:
+            names = {node.name for node in selection.nodes(site)}
             links = [link for link in links if link.node in names]
         if clean:
             locks.check()

@@ -19,8 +19,7 @@ from imaging.cli.wishes import CommonOptions
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     only_on: bool,
     only_off: bool,
     export: bool,
@@ -39,7 +38,6 @@ def command(
     if only_on and only_off:
         raise click.UsageError("--on and --off exclude each other")
     power = "on" if only_on else "off" if only_off else None
-    selection = SelectionWords(node_spec, use_all)
 
     def lines(names: Sequence[str]) -> list[str]:
         return [f"export NODES={shlex.quote(' '.join(names))}"] if export else list(names)

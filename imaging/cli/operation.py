@@ -11,26 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.cli.interrupts import (
-    STOPPING_SIGNALS,
     command_age,
-    first_leaf,
     heeded_signals,
     is_interrupt,
 )
 from imaging.cli.outputs import Outputs
-from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import STANDARD_OUTPUT, CommonOptions
-from imaging.errors import ImagingError, InfrastructureError, Reason
+from imaging.errors import ImagingError, InfrastructureError, Reason, first_leaf
 from imaging.feedback.board import Board
 from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
-from imaging.feedback.outcomes import ImageFacts, NodeOutcome
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport
+from imaging.feedback.records.run_records import Records
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
-from imaging.leases.lease import LATEST_S
+from imaging.feedback.wording import LATEST_S
 from imaging.operations.descriptors import allow_descriptors
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
@@ -127,16 +125,23 @@ class Operation:
             events_on_output=self.options.outputs.events == STANDARD_OUTPUT,
         )
         self.sinks.append(self.records)
+        bug: BaseExceptionGroup | None = None
         try:
             with display.shown():
                 trio.run(self._main, checked, operate, display)
         except BaseExceptionGroup as group:
             if not is_interrupt(group):
-                raise
-            self._conclude(self._record)  # the second signal: tell what is known
+                bug = group
+                why = f"internal error: {first_leaf(group)!r}"
+                self.failure = InfrastructureError(why, reason=Reason.INTERNAL)
+            self._conclude(self._record)  # the second signal, or a bug: tell what is known
         finally:
             self.records.close(self._patience)
         self._let_it_be_told()
+        if bug is not None:
+            if self.board.nodes:
+                self._finish(ended=True)  # what has happened to disks is to be known
+            raise bug
         if self.dry is not None:
             self.output.tell(self.dry)
             self._tell_failure()
@@ -159,9 +164,8 @@ class Operation:
                 os._exit(1)
             received.append(number)
 
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, take)
+        for number in heeded_signals():
+            signal.signal(number, take)
 
     @property
     def _patience(self) -> float:
@@ -326,13 +330,7 @@ class Operation:
             )
             print(f"{self.command}: {what}, before any node was touched", file=sys.stderr)
             return 1
-        report = replace(
-            self.board.report(time.time()),
-            patience=self._patience,
-            interrupted=self.signalled is not None,
-        )
-        for sink in reversed(self.sinks):  # the files that were asked for come first
-            sink.finish(report)
+        report = self._finish(ended=self.signalled is not None)
         self._tell_failure()
         failures = outputs.failures()
         for failure in [*outputs.losses(), *failures]:
@@ -340,6 +338,13 @@ class Operation:
         if self._tells_results and self.unauthorized is None:
             self.output.tell(self.results.at_end(report))
         return 1 if failures else report.exit_code
+
+    def _finish(self, *, ended: bool) -> RunReport:
+        """Give the report to all sinks; ``ended`` is whether something has ended the run early."""
+        report = replace(self.board.report(time.time()), patience=self._patience, interrupted=ended)
+        for sink in reversed(self.sinks):  # the files that were asked for come first
+            sink.finish(report)
+        return report
 
     def _tell_failure(self) -> None:
         """Why the whole run failed, if it did."""

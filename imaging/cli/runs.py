@@ -11,14 +11,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from imaging.cli.interrupts import command_age, first_leaf, is_interrupt
+from imaging.cli.interrupts import command_age, is_interrupt
 from imaging.cli.operation import Operation, P
 from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site, run
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import CommonOptions
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, first_leaf
 from imaging.feedback.events import Emit
 from imaging.feedback.log import open_log
 from imaging.feedback.results import Results

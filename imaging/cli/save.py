@@ -7,13 +7,11 @@ import click
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
-    common_options,
     node_selection,
-    operation_options,
-    output_options,
+    run_options,
     wait_lock_option,
 )
-from imaging.cli.wishes import OutputOptions
+from imaging.cli.wishes import CommonOptions
 
 if TYPE_CHECKING:
     from imaging.feedback.outcomes import RunReport  # with all that runs, when it runs
@@ -31,25 +29,17 @@ if TYPE_CHECKING:
     help="The node is in the ramdisk already: no reset before or after, no nextboot link.",
 )
 @wait_lock_option
-@output_options
-@operation_options
+@run_options()
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
+    options: CommonOptions,
     output: str,
     comment: str,
     force: bool,
     no_reset: bool,
     wait_lock: float | None,
-    timeout: float | None,
-    live: bool,
-    quiet: bool,
-    verbose: bool,
-    dry_run: bool,
-    strict_lease: bool,
-    outputs: OutputOptions,
 ) -> None:
     """Save the disk of one node as an image.
 
@@ -71,7 +61,7 @@ def command(
     def prepare(site: RunSite) -> SavePlan:
         return plan_save(
             with_lock_patience(site.settings, wait_lock),
-            SelectionWords(node_spec, use_all).nodes(site),
+            selection.nodes(site),
             name=output,
             comment=comment,
             reset=not no_reset,
@@ -80,15 +70,6 @@ def command(
             authorization=site.authorization,
         )
 
-    options = common_options(
-        timeout=timeout,
-        live=live,
-        quiet=quiet,
-        verbose=verbose,
-        dry_run=dry_run,
-        strict_lease=strict_lease,
-        outputs=outputs,
-    )
     context.exit(
         run_operation(
             "imaging-save",

@@ -15,15 +15,16 @@ from typing import TypeVar
 import trio
 
 from imaging.database import transaction, upgrade
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor
 from imaging.leases.lease import (
-    LATEST_S,
     Lease,
     LeaseRefusedError,
     LeaseServiceError,
     current,
     moment_text,
 )
+from imaging.leases.times import MINUTE_S
 
 T = TypeVar("T")
 
@@ -41,7 +42,6 @@ MIGRATIONS = (
     ),
 )
 BUSY_TIMEOUT_S = 2.0
-MINUTE_S = 60
 ID_DIGITS = 18  # more do not fit
 SHARED_FILE = 0o666  # as far as the directory allows it
 

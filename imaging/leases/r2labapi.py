@@ -16,8 +16,9 @@ from typing import TypeVar
 import trio
 
 from imaging.errors import ConfigurationError
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor, Credentials
-from imaging.leases.lease import LATEST_S, Lease, LeaseRefusedError, LeaseServiceError, current
+from imaging.leases.lease import Lease, LeaseRefusedError, LeaseServiceError, current
 from imaging.leases.r2labapi_rows import (
     LeaseRow,
     Resource,

@@ -7,7 +7,6 @@ asks for is repeated when that cannot do any harm.
 import http.cookiejar
 import ipaddress
 import os
-import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +18,8 @@ import httpx
 import trio
 
 from imaging.errors import ConfigurationError
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import is_encodable, printable
+from imaging.jitter import jittered
 from imaging.leases.lease import LeaseServiceError
 from imaging.site.schema import LeasesSettings
 from imaging.site.setting_types import MASK
@@ -153,7 +153,7 @@ class Service:
     def _refuse_no_text(self, document: Mapping[str, object]) -> None:
         """Arguments and variables may be bytes that are no text; they may be secret, too."""
         for key, value in document.items():
-            if not _is_text(str(value)):
+            if not is_encodable(str(value)):
                 raise ConfigurationError(f"the {key} for {self.place} is not UTF-8 text")
 
     async def _ask(
@@ -170,7 +170,7 @@ class Service:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         for attempt in range(settings.attempts):
             if attempt:
-                await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+                await trio.sleep(jittered(settings.retry_delay_s))
             arrived = True
             with trio.move_on_after(settings.request_timeout_s):
                 try:
@@ -258,7 +258,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _is_text(text: str) -> bool:
-    return text.encode(errors="replace").decode() == text

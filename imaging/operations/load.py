@@ -72,6 +72,7 @@ class LoadPlan:
 
     With a ``login``, a node is done only when ssh has run a command on its new system. ``sha256``
     is the image's, "" when its sidecar does not tell it. ``neighbours`` are all nodes of the site.
+    ``tries_again`` is the run in which these nodes failed, "" for a load of its own.
     """
 
     nodes: tuple[Node, ...]
@@ -86,6 +87,7 @@ class LoadPlan:
     neighbours: tuple[Node, ...] = ()
     authorization: Authorization = UNRESTRICTED
     opener: ConsoleOpener = open_console
+    tries_again: str = ""
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -97,7 +99,9 @@ class LoadPlan:
         """What is about to be done, in one line."""
         count = f"{len(self.nodes)} node{'s' if len(self.nodes) != 1 else ''}"
         size = self.image.summary.size / MEBIBYTE
-        return f"load {self.image.name} ({size:.0f} MiB) on {count}: {format_selection(self.nodes)}"
+        again = f", which failed in run {self.tries_again}" if self.tries_again else ""
+        where = f"{count}: {format_selection(self.nodes)}{again}"
+        return f"load {self.image.name} ({size:.0f} MiB) on {where}"
 
     @property
     def image_facts(self) -> ImageFacts:
@@ -300,7 +304,7 @@ class _NodeLoad:
 
     async def _wait_for_system(self, login: "SshLogin", restarted: float) -> None:
         """Wait for ssh on a system that was booted by the last reset."""
-        from imaging.operations.wait import SshSearch
+        from imaging.operations.system import SshSearch
 
         with self._story.step(Step.SSH) as detail:
             address, settings = self._node.control.ip, self._plan.settings

@@ -5,9 +5,9 @@ do not cost a thousand connections in every tenth of a second. Nodes that were r
 together: once one is there, the others are asked more often.
 """
 
-import random
-
 import trio
+
+from imaging.jitter import jittered
 
 DUE_FACTOR = 2.5  # as often, when the first node has come
 
@@ -30,5 +30,4 @@ class Polling:
         now = trio.current_time()
         turn = max(now, self._next)
         self._next = turn + self._gap_s
-        jittered_s = shortest_s * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-        await trio.sleep_until(max(turn, now + jittered_s))
+        await trio.sleep_until(max(turn, now + jittered(shortest_s)))

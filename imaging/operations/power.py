@@ -1,6 +1,5 @@
 """The power verbs: every node's card is asked at the same time, and its answer is read back."""
 
-import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.opening import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.escalation import settles
 from imaging.operations.locking import own_node
 from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
@@ -126,12 +126,9 @@ async def _answer(verb: Verb, card: PowerCard, node: str, settings: PowerSetting
 
 
 async def _settled(card: PowerCard, wanted: PowerState, node: str, settings: PowerSettings) -> str:
-    """Read back what the card was told: it may take a moment to do it."""
-    with trio.move_on_after(settings.settle_timeout_s):
-        while True:
-            if await card.status() is wanted:
-                return wanted.value
-            await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+    """Read back what the card was told."""
+    if await settles(card, wanted, settings.settle_timeout_s, settings.retry_delay_s):
+        return wanted.value
     raise NodeError(
         f"{node}: its card said ok, but not {wanted.value} within {settings.settle_timeout_s:g} s",
         reason=Reason.POWER_REFUSED,

@@ -1,12 +1,11 @@
 """Everything that can be checked before any node is touched."""
 
-import ipaddress
 import logging
 import os
 import shlex
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.outcomes import ImageFacts
+from imaging.feedback.wording import is_encodable
 from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
@@ -96,7 +96,7 @@ def _server_plan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
         image=image,
         address=own_address(settings, node),
-        groups=ipaddress.IPv4Network(multicast.groups),
+        groups=multicast.group_network,
         ports=multicast.port_range,
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
         ready_timeout_s=multicast.ready_timeout_s,
@@ -105,10 +105,17 @@ def _server_plan(
     )
 
 
-def last_failed(
-    settings: Settings, inventory: Inventory, command: str
-) -> tuple[tuple[Node, ...], ImageFacts]:
-    """The nodes that failed in the user's last run of a command, and its image.
+@dataclass(frozen=True, slots=True)
+class FailedBefore:
+    """The nodes that failed in an earlier run, and its image."""
+
+    run_id: str
+    nodes: tuple[Node, ...]
+    image: ImageFacts
+
+
+def last_failed(settings: Settings, inventory: Inventory, command: str) -> FailedBefore:
+    """What failed in the user's last run of a command that is recorded.
 
     Raises ConfigurationError when there is nothing to try again.
     """
@@ -128,14 +135,19 @@ def last_failed(
     gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
     if gone:
         raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more")
-    return tuple(node for node in nodes if node is not None), last.image
+    there = tuple(node for node in nodes if node is not None)
+    return FailedBefore(last.run_id, there, last.image)
 
 
-def as_in_the_last_run(plan: LoadPlan, last: ImageFacts) -> LoadPlan:
-    """A plan made for the image of an earlier run, under the name that it had then.
+def as_before(plan: LoadPlan, before: FailedBefore, *, same_image: bool) -> LoadPlan:
+    """A plan that tries again what failed, and says so: a later run may not be recorded.
 
+    With ``same_image`` it is made for the image of that run, and has the name that it had then.
     Raises ConfigurationError when the file is another image by now.
     """
+    plan, last = replace(plan, tries_again=before.run_id), before.image
+    if not same_image:
+        return plan
     known = [sha256 for sha256 in (plan.sha256, last.sha256) if sha256]
     if plan.image.summary.size != last.size or len(set(known)) > 1:
         raise ConfigurationError(
@@ -166,7 +178,7 @@ def plan_save(
         )
     if len(comment) > COMMENT_LIMIT:
         raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
-    if comment.encode(errors="replace").decode() != comment:
+    if not is_encodable(comment):
         raise ConfigurationError("the comment is not UTF-8 text")
     node = nodes[0]
     settings = ready_cards(nodes, settings)

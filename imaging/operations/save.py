@@ -23,7 +23,14 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.guard import Guard, open_guard
 from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, PartialInMaking, partial_path, settle
+from imaging.images.partial import (
+    PartialImage,
+    PartialInMaking,
+    kept_path,
+    partial_path,
+    settle,
+    staged_path,
+)
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console, open_console
 from imaging.node.console_opener import ConsoleOpener
@@ -110,8 +117,9 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
     Raises InfrastructureError when this host cannot keep the image.
     """
-    path = partial_path(plan.image)
-    with open_guard() as guard, guard.file(str(path), str(sidecar_path(path))):
+    places = (partial_path, staged_path, kept_path, sidecar_path)
+    watched = [str(place(plan.image)) for place in places]
+    with open_guard() as guard, guard.partial(*watched):
         tell_of_guard(guard, emit)
         making = PartialInMaking(plan.image)
         try:

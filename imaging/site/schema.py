@@ -44,11 +44,6 @@ class ImagesSettings(msgspec.Struct, frozen=True):
     private: Path | None = None
     default: str = ""
 
-    @property
-    def save_directory(self) -> Path:
-        """Where imaging-save puts images."""
-        return self.private or self.directory
-
 
 class NextbootSettings(msgspec.Struct, frozen=True):
     """[nextboot]"""
@@ -116,7 +111,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
             except ValueError as error:
                 raise ValueError(f"address: {error}") from error
         try:
-            network = ipaddress.IPv4Network(self.groups)
+            network = self.group_network
         except ValueError as error:
             raise ValueError(f"groups: {error}") from error
         if not network.is_multicast:

@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from imaging.errors import ConfigurationError
-from imaging.site.inventory import Inventory, Node, number_of
+from imaging.site.inventory import Inventory, Node, number_of, split_name
 
-_PREFIXED = re.compile(r"(.*?)([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -123,18 +122,13 @@ class _Reader:
         if named is not None:
             return [named]
         parts = item.split("-")
-        if len(parts) == 1 or any(self._digits(part) is None for part in parts[:2]):
+        if len(parts) == 1 or any(number_of(part) is None for part in parts[:2]):
             return [self._node(item, word)]
         if len(parts) > 3:
             raise ConfigurationError(
                 f"{word!r}: a range is FIRST-LAST or FIRST-LAST-STEP, not {len(parts)} parts"
             )
         return self._range(parts[0], parts[1], parts[2] if parts[2:] else "1", word)
-
-    @staticmethod
-    def _digits(part: str) -> int | None:
-        found = _PREFIXED.fullmatch(part)
-        return int(found[2]) if found else None
 
     def _range(self, first: str, last: str, step_text: str, word: str) -> list[Node]:
         if not _NUMBER.fullmatch(step_text) or int(step_text) == 0:
@@ -168,9 +162,9 @@ class _Reader:
         named = self.inventory.named(item)
         if named is not None:
             return named
-        found = _PREFIXED.fullmatch(item)
+        found = split_name(item)
         if found is not None:
-            prefix, number = found[1], int(found[2])
+            prefix, number = found
             if prefix == "":
                 return self._only(number, item, word)
             node = self.inventory.prefixed(prefix, number)

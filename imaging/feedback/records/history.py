@@ -17,11 +17,11 @@ from pathlib import Path
 from imaging.database import transaction
 from imaging.errors import ImagingError
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
-from imaging.feedback.records.history_schema import check_schema, text_of
+from imaging.feedback.records.history_schema import check_schema
+from imaging.feedback.wording import LATEST_S, encodable
 
 LOAD = "imaging-load"  # the one command that changes what is on a disk
 BUSY_TIMEOUT_S = 2.0
-LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 TYPICAL_NODES = 20  # of the last ones that went well
 AFTER_TRANSFER = frozenset({Step.RESTART, Step.SSH})  # a load that fails there has written all
 
@@ -159,11 +159,11 @@ class History:
             report.started,
             report.elapsed,
             report.exit_code,
-            text_of(image.name),
-            text_of(image.path),
+            encodable(image.name),
+            encodable(image.path),
             image.size,
             image.sha256,
-            text_of(report.transcripts),
+            encodable(report.transcripts),
         )
         attempts = [
             row
@@ -321,7 +321,7 @@ def _attempt_rows(
             end_of_run if unfinished else ended,
             attempt.reason,
             attempt.step,
-            text_of(attempt.message),
+            encodable(attempt.message),
             attempt.size,
             json.dumps(dict(attempt.durations)),
         )

@@ -23,7 +23,8 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.log import event_line, event_text
 from imaging.feedback.outcomes import RunReport
-from imaging.feedback.records.dialogue import Dialogue, readable, time_text
+from imaging.feedback.records.dialogue import Dialogue, time_text
+from imaging.feedback.wording import printable
 from imaging.site.schema import TranscriptsSettings
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -87,7 +88,7 @@ class Transcripts:
         if entry is None or line is None:
             return
         level = logging.getLevelName(entry[0])
-        self._run.append(f"{time_text(event.at)} {self._run_id} {level} {readable(line[1])}\n")
+        self._run.append(f"{time_text(event.at)} {self._run_id} {level} {printable(line[1])}\n")
         node = _node_of(event)
         if node is not None:
             file = self._file(node)

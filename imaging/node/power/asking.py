@@ -1,6 +1,5 @@
 """Asking a power card: so many attempts, each bounded in time, and what is said when it fails."""
 
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +8,7 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.feedback.wording import printable
+from imaging.jitter import jittered
 from imaging.site.power_schema import PowerSettings
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Asking:
         cause = ""
         for number in range(self.attempts):
             if number:
-                await trio.sleep(self.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+                await trio.sleep(jittered(self.retry_delay_s))
             with trio.move_on_after(self.request_timeout_s):
                 try:
                     return await attempt()

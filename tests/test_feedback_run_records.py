@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from imaging.cli import records as module
-from imaging.cli.records import Records
 from imaging.feedback.board import Board
 from imaging.feedback.events import Event, NodeFinished, Noticed, RunStarted, StepStarted
 from imaging.feedback.log import event_line
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records import run_records as module
 from imaging.feedback.records.history import open_history
+from imaging.feedback.records.run_records import Records
 from imaging.feedback.scripts.event_lines import EventLines
 from imaging.site.schema import HistorySettings, Settings, TranscriptsSettings
 
