@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 from imaging.feedback.records import history_schema
-from imaging.feedback.records.history import HistoryError, NodeImage, open_history
+from imaging.feedback.records.history import HistoryError, open_history
+from imaging.feedback.records.history_rows import NodeImage
 from imaging.feedback.records.history_sink import HistorySink
 
 IMAGE = ImageFacts("fedora", "/images/fedora.ndz", 1000, "0" * 64)
@@ -106,6 +110,40 @@ def test_every_attempt_is_recorded(path: Path) -> None:
         ("fit02", 1, True),
     ]
     assert (run.ok, run.failed) == (("fit01", "fit02"), ())
+
+
+NODES = ("fit01", "fit02", "fit03")
+PAST = st.lists(
+    st.tuples(
+        st.sampled_from(["imaging-load", "imaging-save"]),
+        st.lists(
+            st.tuples(st.sampled_from(NODES), st.sampled_from([None, *Step])),
+            min_size=1,
+            unique_by=lambda pair: pair[0],
+        ),
+    ),
+    max_size=20,
+)
+
+
+@given(PAST, st.integers(1, 5))
+def test_what_is_dropped_changes_no_image(
+    past: list[tuple[str, list[tuple[str, Step | None]]]], keep: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        whole, kept = Path(name) / "whole", Path(name) / "kept"
+        with open_history(whole) as history, open_history(kept) as short:
+            for number, (command, ends) in enumerate(past, 1):
+                outcomes = [failed(n, step) if step else fine(n) for n, step in ends]
+                history.record(report(number, *outcomes, command=command))
+                short.record(report(number, *outcomes, command=command), keep)
+            images = [short.image_of(node) for node in NODES]
+            assert images == [history.image_of(node) for node in NODES]
+            needed = {image.run_id for image in images if image is not None}
+            left, all_runs = short.runs(count=-1), history.runs(count=-1)
+            assert left[:keep] == all_runs[:keep]
+            assert {run.run_id for run in left[keep:]} == needed - {r.run_id for r in left[:keep]}
+            assert {a.run_id for a in short.attempts()} == {run.run_id for run in left}
 
 
 def test_a_run_is_recorded_once(path: Path) -> None:

@@ -20,7 +20,8 @@ from imaging.site.state import history_file
 
 if TYPE_CHECKING:
     # SQLite is imported by what is asked of it
-    from imaging.feedback.records.history import History, NodeImage, PastAttempt, PastRun
+    from imaging.feedback.records.history import History
+    from imaging.feedback.records.history_rows import NodeImage, PastAttempt, PastRun
 
 NAME = "imaging-history"
 

@@ -192,6 +192,7 @@ class HistorySettings(msgspec.Struct, frozen=True):
     """[history]"""
 
     file: Path | None = None
+    keep_runs: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
 
 
 class LeasesSettings(SecretKeeper, frozen=True):
