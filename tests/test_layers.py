@@ -48,15 +48,15 @@ def modules_of(package: Path) -> dict[str, Path]:
     return found
 
 
-def imports_of(name: str, file: Path, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
+def imports_of(name: str, tree: ast.Module, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
     """Line and full name of all that a module imports, also inside functions."""
-    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                parents = name.split(".") + ([""] if file.name == "__init__.py" else [])
+                parents = name.split(".") + ([""] if known[name].name == "__init__.py" else [])
                 base = ".".join(filter(None, [*parents[: -node.level], base]))
             for alias in node.names:
                 member = f"{base}.{alias.name}"
@@ -109,7 +109,7 @@ def violations(package: Path) -> list[str]:
         if room_of(name) not in {"", *BESIDE, *LEVELS}:
             found.append(f"{place}: {room_of(name)} has no level")
             continue
-        for line, imported in imports_of(name, file, known):
+        for line, imported in imports_of(name, ast.parse(file.read_text(), str(file)), known):
             problem = objection(package, name, file, imported)
             if problem is not None:
                 found.append(f"{place}:{line}: {problem}")
