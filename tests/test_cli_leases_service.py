@@ -10,7 +10,7 @@ import pytest
 from conftest import running_testbed
 from tests.booked_leases import ME
 from tests.commands import Commands
-from tests.terminals import terminal
+from tests.terminals import Terminal, terminal
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,14 @@ def test_a_token_by_login(served: Commands) -> None:
     assert "HUNTER2" not in wrong.stderr
 
 
+def log_in(shown: Terminal) -> None:
+    """Type what the command asks for."""
+    shown.see("Email for http://")
+    shown.press(f"{ME}@testbed\n")
+    shown.see("Password:")
+    shown.press("testbed\n")
+
+
 @pytest.mark.e2e
 def test_on_a_terminal_the_password_is_asked_for_and_not_shown(served: Commands) -> None:
     token = served.setting_value("token")
@@ -78,15 +86,46 @@ def test_on_a_terminal_the_password_is_asked_for_and_not_shown(served: Commands)
             cwd=served.directory,
             environment=served.environment,
         )
-        shown.see("Email for http://")
-        shown.press(f"{ME}@testbed\n")
-        shown.see("Password:")
-        shown.press("testbed\n")
+        log_in(shown)
         shown.see("the whole testbed")
         assert shown.end() == 0
         (asked,) = [line for line in shown.screen.readable() if line.startswith("Password")]
         assert asked.strip() == "Password:"
     assert served.run("imaging-leases", "cancel", listed(served)[-1]["id"]).returncode == 0
+
+
+@pytest.mark.e2e
+def test_on_a_terminal_a_token_that_has_expired_is_replaced_by_a_login(served: Commands) -> None:
+    # by the command that asks, and by its second try, which logs in then
+    fault = served.run("imaging-testbed", "fault", "leases=expired-token*2")
+    assert fault.returncode == 0, fault.stderr
+    try:
+        with terminal(100, 24) as shown:
+            shown.start(
+                *("imaging-leases", "book", "+2h", "+1h"),
+                cwd=served.directory,
+                environment=served.environment,
+            )
+            shown.see("it may have expired")
+            log_in(shown)
+            shown.see("the whole testbed")
+            assert shown.end() == 0
+    finally:
+        served.clear_faults()
+    assert served.run("imaging-leases", "cancel", listed(served)[-1]["id"]).returncode == 0
+
+
+@pytest.mark.e2e
+def test_without_a_terminal_a_token_that_has_expired_is_told(served: Commands) -> None:
+    fault = served.run("imaging-testbed", "fault", "leases=expired-token*1")
+    assert fault.returncode == 0, fault.stderr
+    try:
+        done = served.run("imaging-leases", "book", "+2h", "+1h")
+    finally:
+        served.clear_faults()
+    assert done.returncode == 1
+    assert "it may have expired" in done.stderr
+    assert "Email" not in done.stderr
 
 
 @pytest.mark.e2e

@@ -17,7 +17,7 @@ from imaging.errors import ConfigurationError
 from imaging.feedback.wording import LATEST_S, is_encodable, printable, utc_text
 from imaging.leases.backend import Actor, Credentials, LeaseBackend
 from imaging.leases.decision import Answer
-from imaging.leases.lease import Lease, moment_text
+from imaging.leases.lease import Lease, TokenRefusedError, moment_text
 from imaging.leases.times import MINUTE_S, check_span, parse_moment
 from imaging.leases.times import aligned as aligned_moment
 from imaging.site.inventory import load_inventory
@@ -267,9 +267,18 @@ def _ask(
 
 
 def _change(settings: LeasesSettings, question: Callable[[LeaseBackend], Awaitable[T]]) -> T:
-    """Have something changed, with what the service wants to let somebody in for that."""
+    """Have something changed; where that wants a login, it is asked for on a terminal.
+
+    A token that is not taken is one that has expired: with a login, the question is asked again.
+    """
     credentials = _credentials(settings) if settings.backend == "r2labapi" else None
-    return _ask(settings, question, credentials, changes=True)
+    try:
+        return _ask(settings, question, credentials, changes=True)
+    except TokenRefusedError as error:
+        if credentials is not None or not sys.stdin.isatty():
+            raise
+        print(f"{NAME}: {error}", file=sys.stderr)
+    return _ask(settings, question, _asked_credentials(settings), changes=True)
 
 
 def _credentials(settings: LeasesSettings) -> Credentials | None:
@@ -279,6 +288,10 @@ def _credentials(settings: LeasesSettings) -> Credentials | None:
     found = credentials_of()
     if found is not None or settings.token or not sys.stdin.isatty():
         return found
+    return _asked_credentials(settings)
+
+
+def _asked_credentials(settings: LeasesSettings) -> Credentials:
     email = click.prompt(f"Email for {settings.url}", err=True)
     return Credentials(email, click.prompt("Password", hide_input=True, err=True))
 

@@ -19,6 +19,10 @@ class LeaseRefusedError(ImagingError):
     """A lease was not booked, extended or cancelled: what keeps the leases says no."""
 
 
+class TokenRefusedError(LeaseRefusedError):
+    """The service does not take the token. Nothing was done: a login may help, and then again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right of somebody to act on nodes for a while.

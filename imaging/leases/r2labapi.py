@@ -18,7 +18,13 @@ import trio
 from imaging.errors import ConfigurationError
 from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor, Credentials
-from imaging.leases.lease import Lease, LeaseRefusedError, LeaseServiceError, current
+from imaging.leases.lease import (
+    Lease,
+    LeaseRefusedError,
+    LeaseServiceError,
+    TokenRefusedError,
+    current,
+)
 from imaging.leases.r2labapi_rows import (
     LeaseRow,
     Resource,
@@ -184,7 +190,7 @@ class R2labLeases:
         if reply.status in (OK, CREATED, NO_CONTENT):
             return reply
         if reply.status == UNAUTHORIZED:
-            raise LeaseRefusedError(
+            raise TokenRefusedError(
                 f"the lease service {self.place} does not take the token: it may have expired",
                 hint=f"see [leases] token, or set ${EMAIL} and ${PASSWORD}",
             )
