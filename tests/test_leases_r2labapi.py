@@ -1,7 +1,10 @@
 """Leases of R2lab's REST service, as the virtual testbed serves it, and as it should not be."""
 
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -259,6 +262,25 @@ async def test_certificates_that_are_none(service: ServedLeases, tmp_path: Path)
         settings = service.with_settings(url="https://localhost:1", ca_file=tmp_path / name)
         with pytest.raises(ConfigurationError, match=f"ca_file .*{name}"):
             await held(settings)
+
+
+async def test_certificates_that_cannot_be_read_in_time(
+    service: ServedLeases, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "hanging.pem"
+    os.mkfifo(hanging)  # as a file on a server that is gone
+    settings = service.with_settings(url="https://localhost:1", ca_file=hanging, timeout_s=0.3)
+    late = threading.Timer(5, hanging.write_text, [""])  # ends the wait, and lets the test fail
+    late.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(LeaseServiceError, match="do not answer within 0.3 s"):
+            await held(settings)
+        assert time.monotonic() - started < LATE_S
+    finally:
+        late.cancel()
+        with suppress(OSError):  # nobody waits any more
+            os.close(os.open(hanging, os.O_WRONLY | os.O_NONBLOCK))
 
 
 async def test_a_service_that_cannot_be_proven_is_not_believed(service: ServedLeases) -> None:

@@ -55,7 +55,7 @@ async def open_service(settings: LeasesSettings) -> AsyncIterator["Service"]:
         cookies=no_cookies,
         event_hooks={"response": [_refuse_redirect]},
         trust_env=False,
-        verify=await trio.to_thread.run_sync(_trust, settings),
+        verify=await trio.to_thread.run_sync(_trust, settings, abandon_on_cancel=True),
         timeout=settings.request_timeout_s,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     ) as client:
