@@ -71,7 +71,10 @@ class ServerPlan:
 
 
 def address_facing(node_address: str) -> str:
-    """The address of this host from which a node is reached. Nothing is sent."""
+    """The address of this host from which a node is reached. Nothing is sent.
+
+    Raises ConfigurationError when there is no route to it.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((node_address, 9))

@@ -104,6 +104,30 @@ def silent(sources: Sources) -> list[str]:
     ]
 
 
+def surprising(sources: Sources) -> list[str]:
+    """What is public and raises an error, and does not say so."""
+    return [
+        f"{place} {name}"
+        for place, (_, module) in sources.items()
+        for name, node in definitions(module)
+        if isinstance(node, Function) and is_public(name) and raises(node)
+        if "aises" not in (doc := ast.get_docstring(node) or "") and "Raise " not in doc
+    ]
+
+
+def raises(node: ast.AST) -> bool:
+    """Whether an error is made and raised here, inner functions aside."""
+    for inner in ast.iter_child_nodes(node):
+        match inner:
+            case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) if name.endswith("Error"):
+                return True
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+                continue
+            case _ if raises(inner):
+                return True
+    return False
+
+
 def dead(sources: Sources, elsewhere: str = "") -> list[str]:
     """What is mentioned only where it is defined; what has two underscores is Python's."""
     mentioned = Counter(re.findall(r"\w+", elsewhere))
@@ -127,6 +151,7 @@ def test_no_function_is_too_long_to_be_seen_whole(package: Sources, tests: Sourc
 
 def test_everything_public_says_what_it_is(package: Sources) -> None:
     assert silent(package) == []
+    assert surprising(package) == []
 
 
 def test_everything_that_is_defined_is_used(package: Sources) -> None:
@@ -139,6 +164,10 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     house.mkdir()
     (house / "fine.py").write_text('"""Fine."""\n\ndef _f():\n    return _f' + "\n" * 397)
     (house / "long.py").write_text("def f():\n" + "    f()\n" * 50 + "\n" * 350)
+    (house / "loud.py").write_text(
+        '"""."""\ndef _i():\n  raise IError()\ndef g():\n  "Raises G."\n  raise GError()\n'
+        'def h():\n  "."\n  if _i():\n    g(h)\n    raise HError()\n'
+    )
     (house / "lonely.py").write_text('"""."""\nclass C:\n    def lonely(self): ...\nC()\n')
     sources = parsed(tmp_path, "house")
     assert long_files(sources) == ["house/long.py"]
@@ -149,6 +178,7 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
         "house/lonely.py C.lonely",
         "house/long.py f",
     ]
+    assert surprising(sources) == ["house/loud.py h"]
     assert dead(sources) == ["house/lonely.py C.lonely"]
 
 

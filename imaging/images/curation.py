@@ -51,7 +51,10 @@ class AliasPlan:
         return [printable(f"move the alias {self.link} from {self.before} to {self.target}")]
 
     def carry_out(self) -> None:
-        """Make the link in one step; nothing else of that name is ever replaced."""
+        """Make the link in one step; nothing else of that name is ever replaced.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         if self.before == self.target:
             return
         try:
@@ -137,7 +140,10 @@ class RemovalPlan:
         return [printable(step) for step in steps]
 
     def carry_out(self) -> None:
-        """Remove them; what has gone meanwhile is no error."""
+        """Remove them; what has gone meanwhile is no error.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         try:
             for file in self.files:
                 file.unlink(missing_ok=True)
@@ -157,7 +163,10 @@ class LeftoverPlan:
         return [printable(f"remove what a dead save has left in {self.partial}")]
 
     def carry_out(self) -> None:
-        """Remove it, unless somebody has begun to save an image of that name."""
+        """Remove it, unless somebody has begun to save an image of that name.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         try:
             remove_left(self.partial)
         except OSError as error:
@@ -246,7 +255,10 @@ def check_writable(directory: Path) -> None:
 
 
 def state_of(path: Path) -> os.stat_result | None:
-    """What is at a place, a link being itself; None when there is nothing."""
+    """What is at a place, a link being itself; None when there is nothing.
+
+    Raises ConfigurationError when the place may not be looked at.
+    """
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -208,7 +208,7 @@ def open_partial(image: Path, *, mode: int | None = None) -> Iterator[PartialIma
 
 
 def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
-    """As :func:`open_partial`, for who closes it himself."""
+    """As :func:`open_partial`, for who closes it himself. Raises InfrastructureError."""
     path = partial_path(image)
     try:
         while True:

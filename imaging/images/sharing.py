@@ -46,7 +46,10 @@ class SharePlan:
         return [printable(step) for step in steps]
 
     def carry_out(self) -> None:
-        """Copy, read the copy again, and only then let it have the name."""
+        """Copy, read the copy again, and only then let it have the name.
+
+        Raises InfrastructureError: ``busy`` when somebody else makes that image, ``store-failed``.
+        """
         with open_partial(self.place, mode=FOR_EVERYBODY) as partial:
             summary = self._copy(partial)
             sidecar = self._sidecar(summary)

@@ -73,7 +73,7 @@ class LocalLeases:
     async def book(
         self, actor: Actor, holder: str, start: float, end: float, nodes: tuple[str, ...] | None
     ) -> Lease:
-        """Make a lease, unless there is one in its way."""
+        """Make a lease. Raises LeaseRefusedError when there is one in its way."""
         if holder != actor.login and not actor.privileged:
             raise LeaseRefusedError(f"{actor.login} cannot book for {holder}")
 

@@ -112,7 +112,7 @@ class R2labLeases:
         end: float,
         nodes: tuple[str, ...] | None,
     ) -> Lease:
-        """Make a lease of the whole testbed."""
+        """Make a lease. Raises ConfigurationError unless it is of the whole testbed."""
         if nodes is not None:
             raise ConfigurationError(
                 f"leases of {self.place} are of the whole testbed, not of nodes"

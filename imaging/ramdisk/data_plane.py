@@ -45,7 +45,10 @@ sys.exit(not compileall.compile_dir(sys.argv[1], quiet=1, legacy=True, stripdir=
 
 
 def python_version(packages: Mapping[str, object]) -> str:
-    """The version in the names of Debian's packages: 3.11 of python3.11-minimal."""
+    """The version in the names of Debian's packages: 3.11 of python3.11-minimal.
+
+    Raises PackageError when Python is not among them.
+    """
     for name in packages:
         if name.startswith("python3.") and name.endswith("-minimal"):
             return name.removeprefix("python").removesuffix("-minimal")

@@ -122,7 +122,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
 
     @property
     def port_range(self) -> tuple[int, int]:
-        """The first and the last UDP port that a server may use."""
+        """The first and the last UDP port that a server may use. Raises ValueError."""
         first, _, last = self.ports.partition("-")
         if not all(re.fullmatch("[0-9]{1,5}", part.strip()) for part in (first, last)):
             raise ValueError(f"ports: {self.ports!r} is not a range FIRST-LAST of ports")

@@ -83,7 +83,10 @@ def _load(files: Iterable[Path], hostname: str, user_id: int) -> LoadedSettings:
 
 
 def directory_file(directory: Path | None) -> Path:
-    """The settings file of a directory (the current one when None)."""
+    """The settings file of a directory; the current one when None.
+
+    Raises ConfigurationError when that one is gone.
+    """
     try:
         return (directory or Path.cwd()) / "imaging.conf"
     except FileNotFoundError as error:
