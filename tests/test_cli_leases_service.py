@@ -106,7 +106,7 @@ def test_on_a_terminal_a_token_that_has_expired_is_replaced_by_a_login(served: C
                 cwd=served.directory,
                 environment=served.environment,
             )
-            shown.see("it may have expired")
+            shown.see("does not take the token")
             log_in(shown)
             shown.see("the whole testbed")
             assert shown.end() == 0
