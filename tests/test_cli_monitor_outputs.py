@@ -1,18 +1,16 @@
 """Where imaging-monitor shows what it sees, and what if nobody looks at it there."""
 
-import os
-import pty
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.commands import Commands, wait_for
 from tests.monitored import looking_often, nodes_to_watch
 from tests.terminals import terminal
+from tests.unread import unread
 
 pytestmark = pytest.mark.e2e
 
@@ -29,27 +27,9 @@ def fast(testbed: Commands) -> Iterator[Commands]:
         yield testbed
 
 
-@contextmanager
-def stopped_output(kind: str) -> Iterator[int]:
-    """Something to write to that takes nothing more."""
-    ends = os.pipe() if kind == "pipe" else pty.openpty()
-    reading, writing = ends
-    os.set_blocking(writing, False)
-    try:
-        while True:
-            os.write(writing, b"x" * 1024)
-    except BlockingIOError:
-        os.set_blocking(writing, True)
-    try:
-        yield writing
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
 @pytest.mark.parametrize("kind", ["pipe", "terminal"])
 def test_an_output_that_takes_nothing_stops_no_probe(fast: Commands, kind: str) -> None:
-    with stopped_output(kind) as output:
+    with unread(kind) as output:
         process = subprocess.Popen(
             ["imaging-monitor", "--events", "-", "1-3"],
             cwd=fast.directory,

@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.cli.interrupts import (
+    cancel_on_signal,
     command_age,
     heeded_signals,
     is_interrupt,
@@ -194,7 +196,7 @@ class Operation:
         async with trio.open_nursery() as services:
             scope = trio.CancelScope()
             scope.deadline = trio.current_time() + self.timeout - command_age()
-            await services.start(self._watch_signals, scope, display)
+            await services.start(cancel_on_signal, scope, partial(self._heed, display))
             services.start_soon(display.run)
             services.start_soon(self.authorization.look)
             with scope:
@@ -352,23 +354,10 @@ class Operation:
             untouched = "" if self.unauthorized is None else "; no node was touched"
             print(f"{self.command}: {self.failure}{untouched}", file=sys.stderr)
 
-    async def _watch_signals(
-        self,
-        scope: "trio.CancelScope",
-        display: Display,
-        *,
-        task_status: "trio.TaskStatus[None]",
-    ) -> None:
-        """Cancel the run at the first signal; the second one means it."""
-        import trio
-
-        with trio.open_signal_receiver(*heeded_signals()) as signals:
-            task_status.started()
-            async for number in signals:
-                if self.signalled is not None:
-                    raise KeyboardInterrupt
-                if number == signal.SIGINT and display.asks_before_interrupt():
-                    continue
-                self.signalled = signal.Signals(number)
-                self.watchdog.limit(INTERRUPT_LIMIT_S)
-                scope.cancel(reason=self.signalled.name)
+    def _heed(self, display: Display, number: signal.Signals) -> bool:
+        """Whether a signal ends the run: Ctrl-C may be asked about first."""
+        if number == signal.SIGINT and display.asks_before_interrupt():
+            return False
+        self.signalled = number
+        self.watchdog.limit(INTERRUPT_LIMIT_S)
+        return True
