@@ -12,6 +12,7 @@ import trio
 from imaging.errors import Reason
 from imaging.feedback.events import Event, NodeFinished
 from imaging.feedback.outcomes import NodeOutcome
+from imaging.operations.authorization import Authorization
 from imaging.operations.power import PowerPlan, Verb, power
 from imaging.site.inventory import Interface, Node
 from imaging.site.schema import Settings
@@ -66,6 +67,7 @@ async def outcome_of(card: Card, verb: Verb) -> NodeOutcome:
             msgspec.structs.replace(settings, power=quick),
             verb,
             force=True,
+            authorization=Authorization(settings.leases),
         )
         with trio.fail_after(5):
             await power(plan, events.append)

@@ -68,7 +68,8 @@ def _by_power(
     from imaging.operations.preflight import plan_power
 
     def prepare(site: RunSite) -> PowerPlan:
-        return plan_power(site.settings, selection.nodes(site), Verb.STATUS)
+        nodes = selection.nodes(site)
+        return plan_power(site.settings, nodes, Verb.STATUS, authorization=site.authorization)
 
     def matching(report: RunReport) -> list[str]:
         answers = [outcome for outcome in report.outcomes if outcome.ok]

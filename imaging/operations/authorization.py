@@ -190,10 +190,6 @@ class Authorization:
         self._problem, self._asked_at = problem, self._clock()
 
 
-UNRESTRICTED = Authorization(LeasesSettings())
-"""Of a site that has no leases."""
-
-
 def ask_at_once(settings: LeasesSettings, nodes: Sequence[str]) -> str | None:
     """For a command that is done in no time: may it act on these nodes? See ``require``."""
     authorization = Authorization(settings)

@@ -7,7 +7,7 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 import hashlib
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
@@ -85,7 +85,7 @@ class LoadPlan:
     policy: LoadPolicy = LoadPolicy()
     sha256: str = ""
     neighbours: tuple[Node, ...] = ()
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
     tries_again: str = ""
 

@@ -1,7 +1,7 @@
 """The power verbs: every node's card is asked at the same time, and its answer is read back."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import trio
@@ -12,7 +12,7 @@ from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.opening import open_card
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.escalation import settles
 from imaging.operations.locking import own_node
 from imaging.operations.stagger import Stagger
@@ -45,7 +45,7 @@ class PowerPlan:
     settings: Settings
     verb: Verb
     force: bool = False
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from imaging.node.console import open_console
 from imaging.node.console_opener import console_opener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power.readiness import ready_cards
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import CHANGES, PowerPlan, Verb
 from imaging.operations.save import SavePlan
@@ -248,13 +248,13 @@ def plan_power(
     verb: Verb,
     *,
     force: bool = False,
-    authorization: Authorization = UNRESTRICTED,
+    authorization: Authorization,
 ) -> PowerPlan:
     """Plan what the power cards are told. Raises ConfigurationError."""
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
     settings = ready_cards(nodes, settings)
-    return PowerPlan(tuple(nodes), settings, verb, force, authorization)
+    return PowerPlan(tuple(nodes), settings, verb, force, authorization=authorization)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":

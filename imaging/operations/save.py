@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.escalation import power_up
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
@@ -71,7 +71,7 @@ class SavePlan:
     replace: bool
     neighbours: tuple[Node, ...] = ()
     parent: str | None = None
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
 
     @property
