@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
 LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
-DEFAULT_RESULTS = Results()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def run_operation(
     prepare: Callable[[RunSite], P],
     operate: Callable[[P, Emit], Awaitable[None]],
     default_timeout: Callable[[Settings], float],
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     *,
     only_reads: bool = False,
 ) -> int:

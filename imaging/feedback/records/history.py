@@ -209,17 +209,15 @@ class History:
         found = self.runs(count=1, command=command, user=user)
         return found[0] if found else None
 
-    def attempts(
-        self, *, run_id: str | None = None, node: str | None = None, count: int = -1
-    ) -> list[PastAttempt]:
+    def attempts(self, *, run_id: str | None = None, node: str | None = None) -> list[PastAttempt]:
         """The attempts of a run in the order of its nodes, or on a node with the newest first."""
         order = "place, number" if run_id is not None else "ended DESC, number DESC"
         rows = self._connection.execute(
             f"""
             SELECT * FROM attempt WHERE (:run_id IS NULL OR run_id = :run_id)
-            AND (:node IS NULL OR node = :node) ORDER BY {order} LIMIT :count
+            AND (:node IS NULL OR node = :node) ORDER BY {order}
             """,  # noqa: S608 - one of two orders
-            {"run_id": run_id, "node": node, "count": count},
+            {"run_id": run_id, "node": node},
         )
         return [past_attempt(row) for row in rows]
 
