@@ -1,4 +1,4 @@
-"""What keeps the tree small enough to read: sizes, docstrings, nothing dead, a true drawing.
+"""What keeps the tree small enough to read, and true: sizes, docstrings, waits, nothing dead.
 
 Each exception has its reason beside it; one that is no exception any more must go.
 """
@@ -128,6 +128,26 @@ def raises(node: ast.AST) -> bool:
     return False
 
 
+def endless(sources: Sources) -> list[str]:
+    """Waits that what cancels them would wait for: in threads, behind shields, for programs."""
+    return [
+        f"{place}:{call.lineno}"
+        for place, (_, module) in sources.items()
+        for call in ast.walk(module)
+        if isinstance(call, ast.Call) and is_endless(call)
+    ]
+
+
+def is_endless(call: ast.Call) -> bool:
+    function = ast.unparse(call.func)
+    given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    if function.endswith("to_thread.run_sync"):
+        return given.get("abandon_on_cancel") != "True"
+    if function == "subprocess.run":
+        return "timeout" not in given
+    return "shield" in given and not function.endswith(("move_on_after", "fail_after"))
+
+
 def dead(sources: Sources, elsewhere: str = "") -> list[str]:
     """What is mentioned only where it is defined; what has two underscores is Python's."""
     mentioned = Counter(re.findall(r"\w+", elsewhere))
@@ -154,6 +174,12 @@ def test_everything_public_says_what_it_is(package: Sources) -> None:
     assert surprising(package) == []
 
 
+def test_no_wait_is_without_an_end(package: Sources) -> None:
+    # a virtual testbed is ended by who has started it
+    real = {place: what for place, what in package.items() if "/testbed/" not in place}
+    assert endless(real) == []
+
+
 def test_everything_that_is_defined_is_used(package: Sources) -> None:
     commands = (ROOT / "pyproject.toml").read_text()
     assert sorted(dead(package, commands)) == sorted(CALLED_FROM_OUTSIDE)
@@ -168,6 +194,16 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
         '"""."""\ndef _i():\n  raise IError()\ndef g():\n  "Raises G."\n  raise GError()\n'
         'def h():\n  "."\n  if _i():\n    g(h)\n    raise HError()\n'
     )
+    (house / "slow.py").write_text(
+        '"""."""\nfrom trio import CancelScope, move_on_after, to_thread\nimport subprocess\n'
+        "async def _f():\n"
+        "    await to_thread.run_sync(_f)\n"
+        "    await to_thread.run_sync(_f, abandon_on_cancel=True)\n"
+        "    subprocess.run([])\n"
+        "    subprocess.run([], timeout=1)\n"
+        "    with move_on_after(1, shield=True): await _f()\n"
+        "    with CancelScope(shield=True): await _f()\n"
+    )
     (house / "lonely.py").write_text('"""."""\nclass C:\n    def lonely(self): ...\nC()\n')
     sources = parsed(tmp_path, "house")
     assert long_files(sources) == ["house/long.py"]
@@ -179,6 +215,7 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
         "house/long.py f",
     ]
     assert surprising(sources) == ["house/loud.py h"]
+    assert set(endless(sources)) == {f"house/slow.py:{line}" for line in (5, 7, 10)}
     assert dead(sources) == ["house/lonely.py C.lonely"]
 
 
