@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format schemas picture bench bench-check clean
+.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -14,6 +14,8 @@ help:
 	@echo "make lab     as root: QEMU machines that boot over PXE, from the ramdisk to a saved image (LAB=options)"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
+	@echo "make deb     a Debian package for this release of Debian, in dist/"
+	@echo "make completions  write etc/completion anew"
 	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make picture record the README's picture anew (docs/pictures)"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
@@ -54,6 +56,12 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+deb: $(STAMP)
+	etc/debian/build $(BIN)/python
+
+completions: $(STAMP)
+	$(BIN)/python -m imaging.cli.completion_scripts etc/completion
 
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs

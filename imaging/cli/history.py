@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT
+from imaging.cli.completion import complete_images, complete_nodes
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import run_with_settings
 from imaging.errors import ConfigurationError
 from imaging.feedback.records.transcripts import transcript_path
@@ -43,12 +44,23 @@ class Question:
 @click.option(
     "-n", "--count", type=click.IntRange(min=1), default=20, help="How many runs; 20 by default."
 )
-@click.option("--node", metavar="NAME", help="What happened on a node, and what is on it now.")
-@click.option("--image", metavar="NAME|PATH", help="Only runs with that image.")
+@click.option(
+    "--node",
+    metavar="NAME",
+    shell_complete=complete_nodes,
+    help="What happened on a node, and what is on it now.",
+)
+@click.option(
+    "--image",
+    metavar="NAME|PATH",
+    shell_complete=complete_images,
+    help="Only runs with that image.",
+)
 @click.option("--user", metavar="NAME", help="Only runs of that user.")
 @click.option("--failed", is_flag=True, help="Only runs in which a node failed.")
 @click.option("--run", "run_id", metavar="RUN", help="The nodes of a run, with all reasons.")
 @click.option("--json", "as_json", is_flag=True, help="JSON; see above.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

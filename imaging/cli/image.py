@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import click
 
+from imaging.cli.completion import complete_image_names, complete_images
 from imaging.cli.interrupts import raise_on_signals
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import run_with_settings
 from imaging.images.curation import Plan, plan_alias, plan_removal
 from imaging.images.library import ImageLibrary
@@ -18,6 +19,7 @@ yes_option = click.option(
 
 
 @click.group("imaging-image", context_settings=CONTEXT)
+@version_option
 def command() -> None:
     """Keep the images directory in order: share private images, make aliases, remove.
 
@@ -32,8 +34,14 @@ def command() -> None:
 
 
 @command.command("share", short_help="Give a private image to everybody.")
-@click.argument("image", metavar="NAME|PATH")
-@click.option("--as", "new_name", metavar="NEW", help="The name to share it under.")
+@click.argument("image", metavar="NAME|PATH", shell_complete=complete_images)
+@click.option(
+    "--as",
+    "new_name",
+    metavar="NEW",
+    shell_complete=complete_image_names,
+    help="The name to share it under.",
+)
 @click.option("--force", is_flag=True, help="Replace what has that name.")
 @click.option("--move", is_flag=True, help="Remove the original afterwards.")
 @yes_option
@@ -59,8 +67,8 @@ def share(
 
 
 @command.command("alias", short_help="Give an image another name.")
-@click.argument("alias", metavar="ALIAS")
-@click.argument("target", metavar="TARGET")
+@click.argument("alias", metavar="ALIAS", shell_complete=complete_image_names)
+@click.argument("target", metavar="TARGET", shell_complete=complete_images)
 @click.option("--force", is_flag=True, help="Move the alias when it exists.")
 @yes_option
 @click.pass_context
@@ -83,7 +91,7 @@ def alias(context: click.Context, alias: str, target: str, force: bool, yes: boo
 
 
 @command.command("rm", short_help="Remove an image or an alias.")
-@click.argument("image", metavar="NAME|PATH")
+@click.argument("image", metavar="NAME|PATH", shell_complete=complete_images)
 @yes_option
 @click.pass_context
 def remove(context: click.Context, image: str, yes: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, version_option
 from imaging.cli.session import Site, run, run_with_settings
 from imaging.site.inventory import Node, inventory_problems
 from imaging.site.settings import LoadedSettings
@@ -19,6 +19,7 @@ NAME = "imaging-inventory"
 @node_selection
 @click.option("--json", "as_json", is_flag=True, help="Print an inventory file of these nodes.")
 @click.option("--check", is_flag=True, help="Print all that is wrong with the inventory.")
+@version_option
 @click.pass_context
 def command(context: click.Context, selection: SelectionWords, as_json: bool, check: bool) -> None:
     """Print the nodes and their addresses.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords
+from imaging.cli.options import CONTEXT, SelectionWords, node_spec_argument, version_option
 from imaging.cli.session import Site, run, run_with_settings
 from imaging.errors import ConfigurationError
 from imaging.feedback.wording import LATEST_S, is_encodable, printable, utc_text
@@ -38,6 +38,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 @click.group(NAME, context_settings=CONTEXT, invoke_without_command=True)
 @all_option
 @json_option
+@version_option
 @click.pass_context
 def command(context: click.Context, everything: bool, as_json: bool) -> None:
     """List the leases of this site from today on, or change them.
@@ -75,7 +76,7 @@ def list_command(context: click.Context, everything: bool, as_json: bool) -> Non
 @command.command(context_settings=CONTEXT)
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="UNTIL")
-@click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")
+@node_spec_argument
 @click.option("--for", "holder", metavar="LOGIN", help="Book for somebody else, or for a slice.")
 @json_option
 @click.pass_context
@@ -147,7 +148,7 @@ def cancel(context: click.Context, lease_id: str) -> None:
 
 
 @command.command(context_settings=CONTEXT)
-@click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")
+@node_spec_argument
 @click.option("--until", metavar="TIME", help="Will you still have it then?")
 @json_option
 @click.pass_context

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imaging.cli.completion import complete_images
 from imaging.cli.options import (
     CONTEXT,
     QuorumOf,
@@ -13,6 +14,7 @@ from imaging.cli.options import (
     node_selection,
     read_quorum,
     run_options,
+    version_option,
     wait_lock_option,
 )
 from imaging.cli.wishes import CommonOptions
@@ -50,7 +52,13 @@ class Wishes:
 
 @click.command(NAME, context_settings=CONTEXT)
 @node_selection
-@click.option("-i", "--image", metavar="NAME|PATH", help="Image; else the settings' default.")
+@click.option(
+    "-i",
+    "--image",
+    metavar="NAME|PATH",
+    shell_complete=complete_images,
+    help="Image; else the settings' default.",
+)
 @click.option(
     "-b",
     "--bandwidth",
@@ -92,6 +100,7 @@ class Wishes:
 )
 @wait_lock_option
 @run_options()
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

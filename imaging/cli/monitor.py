@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
+from imaging.cli.completion import complete_files
+from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection, version_option
 from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site
@@ -57,6 +58,7 @@ class Wishes:
 @click.option(
     "--events",
     metavar="FILE|-",
+    shell_complete=complete_files,
     help="Write each change as it is seen, a line of JSON each; - is standard output.",
 )
 @click.option(
@@ -83,6 +85,7 @@ class Wishes:
     help="Tell each change to a websocket server, as ws://HOST:PORT/, which may come and go.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, version_option
 from imaging.cli.session import Site, run
 from imaging.feedback.wording import age_text
 from imaging.node.nextboot import NextbootDirectory
@@ -31,6 +31,7 @@ NAME = "imaging-nextboot"
 @click.option("--any-age", is_flag=True, help="With --clean: also young ones of unknown MACs.")
 @click.option("--dry-run", is_flag=True, help="With --clean: only say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object per link.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    node_selection,
+    timeout_option,
+    version_option,
+)
 from imaging.cli.session import Site, run
 from imaging.cli.wishes import CommonOptions
 
@@ -16,6 +22,7 @@ from imaging.cli.wishes import CommonOptions
 @click.option("--off", "only_off", is_flag=True, help="Only those that are off.")
 @click.option("--export", is_flag=True, help="Print a line for the shell: export NODES='...'.")
 @timeout_option
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+import imaging
+from imaging.cli.completion import complete_files, complete_nodes
 from imaging.cli.session import Site
 from imaging.cli.wishes import REPORT_SUFFIXES, STANDARD_OUTPUT, CommonOptions, OutputOptions
 from imaging.errors import ConfigurationError
@@ -60,6 +62,18 @@ class SelectionWords:
         return site.inventory.nodes
 
 
+def version_option(function: F) -> F:
+    """Add ``--version``."""
+    return click.version_option(imaging.__version__, message="imaging %(version)s")(function)
+
+
+def node_spec_argument(function: F) -> F:
+    """Add ``NODE_SPEC...``."""
+    return click.argument(
+        "node_spec", nargs=-1, metavar="[NODE_SPEC]...", shell_complete=complete_nodes
+    )(function)
+
+
 def node_selection(function: F) -> F:
     """Add ``NODE_SPEC...`` and ``-a``; the function gets them as ``selection``."""
 
@@ -75,7 +89,7 @@ def node_selection(function: F) -> F:
         is_flag=True,
         help="All nodes: $ALL_NODES, else all_nodes of the settings, else all there are.",
     )(gathered)
-    return cast(F, click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")(gathered))
+    return cast(F, node_spec_argument(gathered))
 
 
 def timeout_option(function: F) -> F:
@@ -173,6 +187,7 @@ def _output_options() -> Iterator[Decorator]:
     yield click.option(
         "--events",
         metavar="FILE|-",
+        shell_complete=complete_files,
         help="Write each event as it happens, a line of JSON each; - is standard output.",
     )
     yield click.option("--json", is_flag=True, help="Print the result as JSON, and nothing else.")

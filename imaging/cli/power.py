@@ -2,7 +2,7 @@
 
 import click
 
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, run_options
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, run_options, version_option
 from imaging.cli.wishes import CommonOptions
 
 ABOUT = {
@@ -42,6 +42,7 @@ def _verb_command(verb: str) -> click.Command:
         verbose_help="Tell each answer as it comes.",
         only_reads=verb in READING,
     )
+    @version_option
     @click.pass_context
     def command(
         context: click.Context, selection: SelectionWords, options: CommonOptions, force: bool

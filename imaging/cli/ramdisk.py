@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import Site, reporting, run
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.site.schema import Settings
@@ -21,6 +21,7 @@ MEGABYTE = 1_000_000
 
 @click.group(NAME, context_settings=CONTEXT, invoke_without_command=True)
 @click.option("--serve", is_flag=True, help="Explain what the DHCP and TFTP servers must have.")
+@version_option
 @click.pass_context
 def command(context: click.Context, serve: bool) -> None:
     """The imaging ramdisk: the small system that a node boots over PXE to be imaged.

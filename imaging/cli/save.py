@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imaging.cli.completion import complete_image_names
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
     node_selection,
     run_options,
+    version_option,
     wait_lock_option,
 )
 from imaging.cli.wishes import CommonOptions
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
 
 @click.command("imaging-save", context_settings=CONTEXT)
 @node_selection
-@click.option("-o", "--output", metavar="NAME", required=True, help="Name of the new image.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="NAME",
+    shell_complete=complete_image_names,
+    required=True,
+    help="Name of the new image.",
+)
 @click.option("--comment", default="", metavar="TEXT", help="Kept beside the image.")
 @click.option("--force", is_flag=True, help="Replace an image of that name, by a complete one.")
 @click.option(
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 )
 @wait_lock_option
 @run_options()
+@version_option
 @click.pass_context
 def command(
     context: click.Context,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imaging.cli.interrupts import raise_on_signals
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import reporting
 from imaging.cli.testbed_fault import command as fault_command
 from imaging.errors import ConfigurationError, ImagingError
@@ -82,6 +82,7 @@ class Wishes:
 
 
 @click.group("imaging-testbed", context_settings=CONTEXT)
+@version_option
 def command() -> None:
     """A virtual testbed: nodes with power cards, firmware, ramdisk, disks and ssh, on loopback.
 

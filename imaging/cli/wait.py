@@ -4,7 +4,7 @@ from functools import partial
 
 import click
 
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, run_options
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, run_options, version_option
 from imaging.cli.wishes import CommonOptions
 
 
@@ -31,6 +31,7 @@ from imaging.cli.wishes import CommonOptions
     verbose_help="Tell what each attempt meets.",
     only_reads=True,
 )
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
