@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format schemas bench bench-check clean
+.PHONY: help install demo test soak lab check format docs schemas bench bench-check clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -14,6 +14,7 @@ help:
 	@echo "make lab     as root: QEMU machines that boot over PXE, from the ramdisk to a saved image (LAB=options)"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
+	@echo "make docs    the documentation as HTML, in build/docs"
 	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
 	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
@@ -50,6 +51,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 	$(BIN)/python -m imaging.monitor.schema docs
@@ -63,4 +67,4 @@ bench-check: $(STAMP)
 	$(BENCH) --check
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
