@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check clean
+.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -16,6 +16,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make deb     a Debian package for this release of Debian, in dist/"
 	@echo "make completions  write etc/completion anew"
+	@echo "make docs    the documentation as HTML, in build/docs"
 	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make picture record the README's picture anew (docs/pictures)"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
@@ -63,6 +64,9 @@ deb: $(STAMP)
 completions: $(STAMP)
 	$(BIN)/python -m imaging.cli.completion_scripts etc/completion
 
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 	$(BIN)/python -m imaging.monitor.schema docs
@@ -79,4 +83,4 @@ bench-check: $(STAMP)
 	$(BENCH) --check
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
