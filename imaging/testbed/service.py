@@ -20,7 +20,6 @@ from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import (
-    CMC_PORT,
     LEASES_PORT,
     Layout,
     lease_url,
@@ -94,6 +93,7 @@ def prepare(
         network=network,
         disk_size=options.disk_size,
         lease_token=lease_token,
+        ports=options.machines.ports,
     )
     sample = layout.images / "sample.ndz"
     if not sample.exists():
@@ -140,7 +140,8 @@ async def run_testbed(
                     machines[node.name] = machine
                     if options.powered:
                         machine.turn_on()
-                    await _open_card(nursery, node, CmcServer(machine, faults))
+                    port = options.machines.ports.cmc
+                    await _open_card(nursery, node, port, CmcServer(machine, faults))
                     nursery.start_soon(machine.run)
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
@@ -167,8 +168,8 @@ async def _open_leases(
     await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 
 
-async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:
-    listeners = await trio.open_tcp_listeners(CMC_PORT, host=node.cmc.ip)
+async def _open_card(nursery: trio.Nursery, node: Node, port: int, card: CmcServer) -> None:
+    listeners = await trio.open_tcp_listeners(port, host=node.cmc.ip)
     await nursery.start(partial(trio.serve_listeners, card.serve, listeners))
 
 
