@@ -27,6 +27,7 @@ from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
+from imaging.operations.past_boots import learn_boots
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.stagger import Stagger
@@ -163,6 +164,8 @@ async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Gu
     async with open_aio(), trio.open_nursery() as services:
         services.start_soon(server.run)
         polling = Polling(plan.settings.boot.polls_per_s)
+        if plan.reset:
+            services.start_soon(learn_boots, polling, plan.node_names, plan.settings)
         stagger = Stagger(plan.settings.power.stagger_s)
         if not plan.sha256:
             services.start_soon(_hash_image, plan.image, emit)
