@@ -137,6 +137,9 @@ def open_log(path: Path, run_id: str, level: str) -> Iterator[Path]:
     """Send the log of this run to a file; gives the file's real place. It never fails a run."""
     handler, place = _open_handler(path)
     handler.setFormatter(logging.Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s"))
+    # our lines tell none of these (logging's HOWTO, "Optimization")
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     root = logging.getLogger()
     root.addHandler(handler)
     ours = logging.getLogger("imaging")

@@ -1,5 +1,6 @@
 """A whole virtual testbed: all machines and their cards, in one nursery."""
 
+import gc
 import logging
 import os
 import resource
@@ -38,6 +39,7 @@ from imaging.testbed.ssh import SshHost
 
 log = logging.getLogger(__name__)
 
+COLLECTION_THRESHOLDS = (50_000, 20, 100)  # most of what there is lives as long as the testbed
 GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
 FIRST_NETWORK, NETWORKS = 64, 128
 DISK_SIZE = 512 * 1024 * 1024
@@ -111,6 +113,8 @@ async def run_testbed(
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
     _allow_open_files()
+    gc.freeze()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
     with locked(layout), own_network(_preferred_network(layout)) as network:
         lease_token = secrets.token_urlsafe(32) if options.leases else None
         inventory = prepare(layout, options, network, lease_token)
