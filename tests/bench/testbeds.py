@@ -1,5 +1,6 @@
 """Virtual testbeds of simulated nodes, and the product's commands in them."""
 
+import os
 import re
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from imaging.testbed.layout import Layout
+from imaging.testbed.lock import running_process
 from tests.bench.processes import LIMIT_S, BenchError, Group, Measured, processes
 from tests.bench.statistics import Sample
 from tests.bench.tools import BIN
@@ -38,6 +41,14 @@ class Testbed:
         if not found:
             raise BenchError("no frisbee client has run in the testbed")
         return float(found[-1])
+
+    def cpu_s(self) -> float:
+        """The CPU seconds that the testbed's own process has taken so far."""
+        process = running_process(Layout(self.directory))
+        if process is None:
+            raise BenchError("the testbed has ended")
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def clients(self) -> int:
         """How many frisbee clients have run well."""
