@@ -35,7 +35,7 @@ SUFFIX = ".log"
 MEBIBYTE = 1024 * 1024
 DAY_S = 86400
 YOUNG_S = 6 * 3600
-GATHER_S = 0.05  # what comes within so long of each other is written at once
+GATHER_S = 0.25  # what comes within so long of each other is written at once
 BACKLOG_LIMIT = 32 * MEBIBYTE  # bytes that wait to be written; more means that nothing moves
 PRUNE_LIMIT = 100  # directories removed by one run: none has to pay for all that was left
 
