@@ -65,28 +65,28 @@ def test_the_subtypes_are_the_codes() -> None:
     assert [row[1] for row in table("subtypes")] == list(SUBTYPES)
 
 
-NUMBERS = [0x01020304, 0x11121314, 0x21222324]
+A, B, C = NUMBERS = 0x01020304, 0x11121314, 0x21222324
 
 
 @pytest.mark.parametrize(
     ("name", "packet", "values"),
     [
-        ("JOIN, asked", Join(NUMBERS[0]), [NUMBERS[0]]),
-        ("JOIN, answered", JoinReply(NUMBERS[0]), [NUMBERS[0]]),
-        ("JOIN2", Join2(NUMBERS[0]), [NUMBERS[0], 0, 1024, 1024, 0]),
-        ("JOIN2", Join2Reply(NUMBERS[0], 1 << 40), [NUMBERS[0], 0, 1024, 1024, 1 << 40]),
-        ("BLOCK", Block(*NUMBERS[:2], b"\x07" * BLOCK_SIZE), [*NUMBERS[:2], b"\x07" * BLOCK_SIZE]),
-        ("REQUEST", Request(*NUMBERS), NUMBERS),
+        ("JOIN, asked", Join(A), [A]),
+        ("JOIN, answered", JoinReply(A), [A]),
+        ("JOIN2", Join2(A), [A, 0, 1024, 1024, 0]),
+        ("JOIN2", Join2Reply(A, 1 << 40), [A, 0, 1024, 1024, 1 << 40]),
+        ("BLOCK", Block(A, B, b"\x07" * BLOCK_SIZE), [A, B, b"\x07" * BLOCK_SIZE]),
+        ("REQUEST", Request(*NUMBERS), [*NUMBERS]),
         (
             "PREQUEST",
-            PartialRequest(*NUMBERS[:2], 1 << 9),
-            [*NUMBERS[:2], (b"\0\2").ljust(BITMAP_SIZE, b"\0")],
+            PartialRequest(A, B, 1 << 9),
+            [A, B, (b"\0\2").ljust(BITMAP_SIZE, b"\0")],
         ),
-        ("LEAVE", Leave(*NUMBERS[:2]), NUMBERS[:2]),
+        ("LEAVE", Leave(A, B), [A, B]),
         (
             "LEAVE2",
-            Leave2(*NUMBERS[:2]),
-            [*NUMBERS[:2], ClientStatistics().encode()],
+            Leave2(A, B),
+            [A, B, ClientStatistics().encode()],
         ),
     ],
 )

@@ -4,6 +4,7 @@
 told to end. This is imported by commands when they are about to run.
 """
 
+import gc
 import logging
 import secrets
 import sys
@@ -28,6 +29,8 @@ from imaging.site.schema import Settings
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
+# many objects live as long as the run; to go through them again and again finds nothing
+COLLECTION_THRESHOLDS = (50_000, 20, 100)
 LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
 
 
@@ -106,6 +109,8 @@ def new_run_id() -> str:
 
 def _logged(command: str, site: Site, run_id: str, body: Callable[[], int]) -> int:
     """Run with the log open, where the traceback of what should not be goes."""
+    gc.freeze()  # what is imported stays
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
     with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
         try:
             return body()

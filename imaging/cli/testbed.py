@@ -47,10 +47,15 @@ class Wishes:
     shell: str
     simulate: bool
     leases: bool
+    real_ports: bool
 
     def as_arguments(self) -> list[str]:
         """The same for another process of this command."""
-        flags = {"--simulate": self.simulate, "--leases": self.leases}
+        flags = {
+            "--simulate": self.simulate,
+            "--leases": self.leases,
+            "--real-ports": self.real_ports,
+        }
         return [
             f"--nodes={self.nodes}",
             f"--disk-size={self.disk_size}",
@@ -64,18 +69,20 @@ class Wishes:
 
     def as_options(self) -> "TestbedOptions":
         """How the testbed is made. Raises ConfigurationError."""
+        from imaging.testbed.layout import REAL_PORTS, VIRTUAL_PORTS
         from imaging.testbed.machine import MachineOptions
         from imaging.testbed.service import TestbedOptions
         from imaging.testbed.telnet import Flavour
 
         flavours = tuple(Flavour) if self.telnetd == "mixed" else (Flavour(self.telnetd),)
         shell = (*find_shell(self.shell), "-i")
+        ports = REAL_PORTS if self.real_ports else VIRTUAL_PORTS
         return TestbedOptions(
             nodes=self.nodes,
             disk_size=self.disk_size * MEBIBYTE,
             powered=self.power == "on",
             machines=MachineOptions(
-                self.ramdisk_boot, self.os_boot, flavours, shell, self.simulate
+                self.ramdisk_boot, self.os_boot, flavours, shell, self.simulate, ports
             ),
             leases=self.leases,
         )
@@ -112,6 +119,11 @@ def command() -> None:
 @click.option("--simulate", is_flag=True, help="Ramdisks without processes: for many nodes.")
 @click.option(
     "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."
+)
+@click.option(
+    "--real-ports",
+    is_flag=True,
+    help="Nodes listen where real ones do, 80, 23 and 22, for tools that know no others.",
 )
 @click.option("--background", is_flag=True, help="Return when the testbed is ready.")
 @click.pass_context

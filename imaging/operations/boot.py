@@ -69,13 +69,13 @@ class RamdiskSearch:
         """
         started = trio.current_time()
         with trio.move_on_after(patience_s):
-            await self._polling.pause(0)
+            await self._polling.pause(0, self._story.node, self._since_reset())
             while True:
                 async with AsyncExitStack() as attempt:
                     found = await self._try_once(attempt)
                     if found is not None:
                         await stack.enter_async_context(attempt.pop_all())
-                        self._polling.found()
+                        self._polling.found(self._story.node, self._since_reset())
                         return found
                 if self._is_overdue() and self._sighting.reason is Reason.NO_TELNET:
                     await self._look_for_old_system()
@@ -86,16 +86,20 @@ class RamdiskSearch:
                         break
                     self._booted_after = started = ordered
                     self._sighting = Sighting()
-                await self._polling.pause(self._settings.boot.poll_s)
+                shortest_s = self._settings.boot.poll_s
+                await self._polling.pause(shortest_s, self._story.node, self._since_reset())
         raise self._failure(started)
+
+    def _since_reset(self) -> float | None:
+        """How many seconds ago we told the node to boot; None when nobody did."""
+        if self._escalation is None or self._booted_after is None:
+            return None
+        return trio.current_time() - self._booted_after
 
     def _is_overdue(self) -> bool:
         """Whether the node was told to boot, and has had all the time that this should take."""
-        return (
-            self._escalation is not None
-            and self._booted_after is not None
-            and trio.current_time() - self._booted_after > self._settings.boot.reset_grace_s
-        )
+        since = self._since_reset()
+        return since is not None and since > self._settings.boot.reset_grace_s
 
     def _reset_was_ignored(self) -> bool:
         return self._is_overdue() and self._sighting.reason is Reason.RESET_IGNORED

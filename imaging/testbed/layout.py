@@ -13,9 +13,6 @@ from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, load_inventory
 from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_servers
 
-CMC_PORT = 8080
-CONSOLE_PORT = 2323
-SSH_PORT = 2222
 LEASES_PORT = 8081
 RAMDISK = "pxefrisbee"
 NODE_LIMIT = 1000
@@ -112,6 +109,19 @@ NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a
 
 PXELINUX_DEFAULT = "DEFAULT disk\nLABEL disk\n  LOCALBOOT 0\n"
 PXELINUX_RAMDISK = "DEFAULT ramdisk\nLABEL ramdisk\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the nodes listen: above 1024, for everybody."""
+
+    cmc: int = 8080
+    console: int = 2323
+    ssh: int = 2222
+
+
+VIRTUAL_PORTS = Ports()
+REAL_PORTS = Ports(cmc=80, console=23, ssh=22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +243,13 @@ def make_directory(layout: Layout) -> None:
 
 
 def make_files(
-    layout: Layout, *, nodes: int, network: int, disk_size: int, lease_token: str | None = None
+    layout: Layout,
+    *,
+    nodes: int,
+    network: int,
+    disk_size: int,
+    lease_token: str | None = None,
+    ports: Ports = VIRTUAL_PORTS,
 ) -> None:
     """Make the directory's files; images and disks that are there are kept.
 
@@ -262,9 +278,9 @@ def make_files(
     layout.config.write_text(
         CONFIG.format(
             ramdisk=RAMDISK,
-            cmc_port=CMC_PORT,
-            console_port=CONSOLE_PORT,
-            ssh_port=SSH_PORT,
+            cmc_port=ports.cmc,
+            console_port=ports.console,
+            ssh_port=ports.ssh,
             disk=DISK_DEVICE,
             server=server_address(network),
             request_timeout=max(2, nodes // NODES_PER_SECOND),

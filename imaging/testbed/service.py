@@ -1,5 +1,6 @@
 """A whole virtual testbed: all machines and their cards, in one nursery."""
 
+import gc
 import logging
 import os
 import resource
@@ -20,7 +21,6 @@ from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import (
-    CMC_PORT,
     LEASES_PORT,
     Layout,
     lease_url,
@@ -39,6 +39,7 @@ from imaging.testbed.ssh import SshHost
 
 log = logging.getLogger(__name__)
 
+COLLECTION_THRESHOLDS = (50_000, 20, 100)  # most of what there is lives as long as the testbed
 GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
 FIRST_NETWORK, NETWORKS = 64, 128
 DISK_SIZE = 512 * 1024 * 1024
@@ -94,6 +95,7 @@ def prepare(
         network=network,
         disk_size=options.disk_size,
         lease_token=lease_token,
+        ports=options.machines.ports,
     )
     sample = layout.images / "sample.ndz"
     if not sample.exists():
@@ -111,6 +113,8 @@ async def run_testbed(
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
     _allow_open_files()
+    gc.freeze()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
     with locked(layout), own_network(_preferred_network(layout)) as network:
         lease_token = secrets.token_urlsafe(32) if options.leases else None
         inventory = prepare(layout, options, network, lease_token)
@@ -140,7 +144,8 @@ async def run_testbed(
                     machines[node.name] = machine
                     if options.powered:
                         machine.turn_on()
-                    await _open_card(nursery, node, CmcServer(machine, faults))
+                    port = options.machines.ports.cmc
+                    await _open_card(nursery, node, port, CmcServer(machine, faults))
                     nursery.start_soon(machine.run)
             except OSError as error:
                 raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
@@ -167,8 +172,8 @@ async def _open_leases(
     await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 
 
-async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:
-    listeners = await trio.open_tcp_listeners(CMC_PORT, host=node.cmc.ip)
+async def _open_card(nursery: trio.Nursery, node: Node, port: int, card: CmcServer) -> None:
+    listeners = await trio.open_tcp_listeners(port, host=node.cmc.ip)
     await nursery.start(partial(trio.serve_listeners, card.serve, listeners))
 
 

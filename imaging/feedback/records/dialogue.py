@@ -7,6 +7,7 @@ be seen: what follows an unfinished line continues it, until the other side has 
 import codecs
 import re
 import time
+from functools import lru_cache
 
 from imaging.feedback.wording import printable
 
@@ -18,7 +19,12 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would take much else fo
 def time_text(at: float) -> str:
     """A time since the epoch as in imaging.log, so that its lines and ours can be compared."""
     whole, thousandths = divmod(round(at * 1000), 1000)
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(whole))},{thousandths:03}"
+    return f"{_second_text(whole)},{thousandths:03}"
+
+
+@lru_cache(maxsize=8)  # a thousand nodes say a lot within the same second
+def _second_text(whole: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(whole))
 
 
 class Dialogue:

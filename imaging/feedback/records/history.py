@@ -209,15 +209,17 @@ class History:
         found = self.runs(count=1, command=command, user=user)
         return found[0] if found else None
 
-    def attempts(self, *, run_id: str | None = None, node: str | None = None) -> list[PastAttempt]:
+    def attempts(
+        self, *, run_id: str | None = None, node: str | None = None, count: int = -1
+    ) -> list[PastAttempt]:
         """The attempts of a run in the order of its nodes, or on a node with the newest first."""
         order = "place, number" if run_id is not None else "ended DESC, number DESC"
         rows = self._connection.execute(
             f"""
             SELECT * FROM attempt WHERE (:run_id IS NULL OR run_id = :run_id)
-            AND (:node IS NULL OR node = :node) ORDER BY {order}
+            AND (:node IS NULL OR node = :node) ORDER BY {order} LIMIT :count
             """,  # noqa: S608 - one of two orders
-            {"run_id": run_id, "node": node},
+            {"run_id": run_id, "node": node, "count": count},
         )
         return [past_attempt(row) for row in rows]
 
