@@ -12,6 +12,7 @@ from imaging.cli.runs import run_operation
 from imaging.cli.wishes import CommonOptions, OutputOptions
 from imaging.feedback.events import NodeFinished, StepStarted
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, Step
+from imaging.feedback.results import Results
 
 class Plan:
     node_names = ("fit01", "fit02")
@@ -26,7 +27,7 @@ async def operate(plan, emit):
 
 outputs = OutputOptions(report=Path("report.json"))
 options = CommonOptions(outputs=outputs)
-sys.exit(run_operation("imaging-load", options, lambda _: Plan(), operate, lambda _: 60))
+sys.exit(run_operation("imaging-load", options, lambda _: Plan(), operate, lambda _: 60, Results()))
 """
 
 

@@ -28,7 +28,6 @@ CALLED_FROM_OUTSIDE = {
     "imaging/cli/umbrella.py Umbrella.get_command": "click",
     "imaging/cli/umbrella.py Umbrella.list_commands": "click",
     "imaging/frisbee/disk.py DiskWriter.write_chunk": "who uses the data plane alone",
-    "imaging/monitor/web/metrics.py NodeCollector.collect": "prometheus_client",
     "imaging/testbed/faults.py server_lines": "the page of faults, by its test",
     "imaging/testbed/faults.py table_lines": "the page of faults, by its test",
     "imaging/testbed/ssh.py _Server.auth_completed": "asyncssh",

@@ -260,13 +260,8 @@ def make_files(
         raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
     if disk_size <= 0 or disk_size % 512:
         raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
-    for folder in (
-        layout.directory,
-        layout.images,
-        layout.pxelinux,
-        layout.ssh,
-        layout.fault_servers,
-    ):
+    folders = (layout.directory, layout.images, layout.pxelinux, layout.ssh, layout.fault_servers)
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     layout.ssh.chmod(0o700)
     write_servers(layout.fault_servers)
