@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format schemas bench bench-check clean
+.PHONY: help install demo test soak lab check format schemas messages bench bench-check clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make schemas write docs/*.schema.json anew"
+	@echo "make messages  write docs/reference/messages.md anew (tests/messages/catalogue.py tells more)"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
 	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
 	@echo "make clean   remove what the others made"
@@ -57,6 +58,9 @@ format: $(STAMP)
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 	$(BIN)/python -m imaging.monitor.schema docs
+
+messages: $(STAMP)
+	$(BIN)/python -m tests.messages.page
 
 BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
