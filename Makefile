@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs clean
+.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs messages clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -19,6 +19,7 @@ help:
 	@echo "make docs    the documentation as HTML, in build/docs"
 	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make picture record the README's picture anew (docs/pictures)"
+	@echo "make messages  write docs/reference/messages.md anew (tests/messages/catalogue.py tells more)"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
 	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
 	@echo "make clean   remove what the others made"
@@ -73,6 +74,9 @@ schemas: $(STAMP)
 
 picture: $(STAMP)
 	$(BIN)/python -m tests.pictures
+
+messages: $(STAMP)
+	$(BIN)/python -m tests.messages.page
 
 BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 

@@ -237,5 +237,7 @@ def read_quorum(
 
 def _at_least(number: int, total: int) -> int:
     if number > total:
-        raise ConfigurationError(f"at least {number} nodes cannot be fine: there are {total}")
+        raise ConfigurationError(
+            f"at least {number} nodes cannot be fine: there are {total}", hint="see --min-ok"
+        )
     return number

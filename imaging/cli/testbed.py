@@ -266,7 +266,9 @@ def _stop(layout: Layout) -> None:
 
     process = running_process(layout)
     if process is None:
-        raise ConfigurationError(f"no testbed is running in {layout.directory}")
+        raise ConfigurationError(
+            f"no testbed is running in {layout.directory}", hint="imaging-testbed up starts one"
+        )
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
@@ -276,6 +278,9 @@ def _stop(layout: Layout) -> None:
         ended, _, _ = select.select([handle], [], [], STOP_LIMIT_S)
         if not ended:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            raise ImagingError(f"the testbed of {layout.directory} had to be killed")
+            raise ImagingError(
+                f"the testbed of {layout.directory} had to be killed",
+                hint=f"{layout.log_file} has what it was doing",
+            )
     finally:
         os.close(handle)
