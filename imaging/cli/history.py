@@ -4,7 +4,8 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,8 @@ from imaging.cli.session import run_with_settings
 from imaging.errors import ConfigurationError
 from imaging.feedback.records.transcripts import transcript_path
 from imaging.feedback.wording import printable, utc_text
+from imaging.site.inventory import load_inventory
+from imaging.site.selection import select
 from imaging.site.settings import LoadedSettings
 from imaging.site.state import history_file
 
@@ -96,8 +99,11 @@ def command(
         from imaging.feedback.records.history import open_history
 
         file = history_file(loaded.settings)
+        asked = question
+        if node is not None:
+            asked = replace(question, node=_recorded_name(node, loaded.settings.inventory.file))
         with open_history(file, writing=False) as history:
-            answer = _answer(history, question)
+            answer = _answer(history, asked)
         # printed when the file is closed: a reader of ours that is slow keeps nobody waiting
         if as_json:
             print(json.dumps(answer.data, indent=2))
@@ -108,6 +114,18 @@ def command(
         return 0
 
     context.exit(run_with_settings(NAME, body))
+
+
+def _recorded_name(word: str, inventory: Path) -> str:
+    """The name of the node that a word means, as other commands read it: 5 is fit05.
+
+    The history also knows nodes that no inventory has any more: those by their names.
+    """
+    try:
+        names = select([word], load_inventory(inventory)).names
+    except ConfigurationError:
+        return word
+    return names[0] if len(names) == 1 else word
 
 
 @dataclass(frozen=True, slots=True)
