@@ -172,7 +172,7 @@ def _output_options() -> Iterator[Decorator]:
     """What scripts want to have of a run."""
     file = click.Path(dir_okay=False, path_type=Path)
     yield click.option(
-        "--ko", "ko_file", type=file, metavar="FILE", help="Write those of the others."
+        "--ko", "ko_file", type=file, metavar="FILE", help="Write the names of the others."
     )
     yield click.option(
         "--ok", "ok_file", type=file, metavar="FILE", help="Write the names of the fine nodes."
