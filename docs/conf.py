@@ -5,7 +5,6 @@ Here, a link to a page of the repository goes to that page, and one to any other
 it beside the pages.
 """
 
-import logging
 from pathlib import Path
 
 from docutils import nodes
@@ -20,13 +19,14 @@ author = "the authors of imaging"
 release = version = imaging.__version__
 
 extensions = ["myst_parser"]
-exclude_patterns = ["man*"]
+exclude_patterns = ["man"]
 myst_heading_anchors = 4
 highlight_language = "text"
 html_theme = "furo"
 html_title = f"imaging {release}"
 html_copy_source = False
 html_show_copyright = False
+html_use_index = False
 
 DOCS = Path(__file__).parent
 
@@ -52,7 +52,4 @@ def turn_to_pages(_app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Register what this file adds."""
     app.add_lexer("jsonl", JsonLexer)
-    # a directory of pages may still be empty
-    directives = logging.getLogger("sphinx.sphinx.directives.other")
-    directives.addFilter(lambda record: getattr(record, "subtype", "") != "empty_glob")
     app.connect("doctree-read", turn_to_pages)

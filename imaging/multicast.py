@@ -9,6 +9,7 @@ import ipaddress
 import os
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -120,11 +121,12 @@ class FrisbeeServer:
             raise InfrastructureError(
                 f"the frisbee server died with {_describe(status)}: {self._last_words()}",
                 reason=Reason.SERVER_DIED,
+                hint=self._command(channel),
             )
         raise InfrastructureError(
             f"the frisbee server did not start ({_describe(status)}): {self._last_words()}",
             reason=Reason.SERVER_FAILED,
-            hint=f"the command was: {' '.join(self._plan.argv(channel))}",
+            hint=self._command(channel),
         )
 
     @contextmanager
@@ -154,6 +156,10 @@ class FrisbeeServer:
             hint="see [multicast] ports",
         )
 
+    def _command(self, channel: Channel) -> str:
+        """What to do about a server that failed: see what it says to oneself."""
+        return f"the command was: {shlex.join(self._plan.argv(channel))}"
+
     def _last_words(self) -> str:
         return " / ".join(word for word in self._words if word) or "it said nothing"
 
@@ -173,6 +179,7 @@ class FrisbeeServer:
             raise InfrastructureError(
                 f"cannot start the frisbee server {argv[0]}: {error.strerror}",
                 reason=Reason.SERVER_FAILED,
+                hint="see [multicast] server",
             ) from error
         try:
             with self._guard.group(process.pid), trio.CancelScope() as starting:
@@ -183,6 +190,7 @@ class FrisbeeServer:
                 f"the frisbee server was not ready within {self._plan.ready_timeout_s:g} s: "
                 f"{self._last_words()}",
                 reason=Reason.SERVER_FAILED,
+                hint=self._command(channel),
             )
         finally:
             _kill(process)

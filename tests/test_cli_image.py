@@ -68,7 +68,7 @@ def weak() -> tuple[str, ...]:
 )
 def test_a_directory_that_may_not_be_written(site: Path, words: list[str]) -> None:
     (site / "images").chmod(0o555)
-    assert f"you may not write in {site / 'images'}" in refused(site, *words, before=weak())
+    assert f"no permission to write in {site / 'images'}" in refused(site, *words, before=weak())
     (site / "images").chmod(0o755)
 
 

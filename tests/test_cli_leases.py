@@ -241,7 +241,7 @@ def test_the_token_is_a_secret_everywhere(site: SiteDirectory) -> None:
         ("url = http://a..b", "is not of the form"),
         ("token = HUNTER2 and more", "holds blanks"),
         ("resource = ../../auth", "matching regex"),
-        ("timeout_s = 0", "expected `float` > 0"),
+        ("timeout_s = 0", "must be a number above 0"),
         ("when_unreachable = maybe", "invalid enum value"),
     ],
 )

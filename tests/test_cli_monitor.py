@@ -208,7 +208,7 @@ def test_lines_for_people(fast: Commands) -> None:
     done = fast.run("imaging-monitor", "-t", "1.5", "1-2")
     assert (done.returncode, done.stderr) == (0, "")
     *lines, last = (line.partition(" ")[2] for line in done.stdout.splitlines())
-    denied = "Permission denied for user root on host"
+    denied = "permission denied for user root on host"
     address = fast.interface("fit02", "control")["ip"]
     assert sorted(lines) == [
         "fit01: up, image sample",

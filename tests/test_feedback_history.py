@@ -231,3 +231,30 @@ def test_a_disk_that_is_full_is_told(path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="database or disk is full"):
             history.record(report(2, *(fine(f"fit{n}") for n in range(1000))))
         assert len(history.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "words"),
+    [
+        ("attempt", "durations", "[]", "it holds durations that are none"),
+        ("attempt", "node", b"fit01", "it holds node that is no text"),
+        ("run", "image_size", 1.5, "it holds image_size that is no whole number"),
+        ("run", "started", b"now", "it holds started that is no time"),
+    ],
+)
+def test_what_another_program_has_put_there_is_told(
+    path: Path, table: str, column: str, value: object, words: str
+) -> None:
+    record(path, report(1, fine("fit01")))
+    other = sqlite3.connect(path)
+    other.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    other.commit()
+    other.close()
+
+    def read() -> None:
+        with open_history(path, writing=False) as history:
+            history.runs()
+            history.attempts(run_id=report(1).run_id)
+
+    with pytest.raises(HistoryError, match=f"the history {path} cannot be used: {words}"):
+        read()

@@ -185,6 +185,13 @@ def test_without_checksums_the_counts_must_agree(plain: bytes) -> None:
         check(changed)
 
 
+def test_metadata_must_be_inside(plain: bytes) -> None:
+    changed = bytearray(plain)
+    struct.pack_into("<I", changed, 2048, 1 << 30)
+    with pytest.raises(LayoutError, match="is ext4 with metadata outside itself"):
+        check(changed)
+
+
 def test_metadata_must_be_marked_as_used(plain: bytes) -> None:
     """The counts agree, but a copy of the superblock is free, and something else is not."""
     group = next(

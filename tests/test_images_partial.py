@@ -22,6 +22,7 @@ from imaging.images.partial import (
     make_partial,
     open_partial,
     partial_path,
+    settle,
 )
 from imaging.images.sidecar import Sidecar, read_sidecar, sidecar_path
 from tests.commands import wait_for
@@ -365,3 +366,20 @@ async def test_a_file_that_comes_late_for_nobody_is_removed(
     goes_on.set()
     assert ended.wait(10)
     assert not partial_path(image).exists()
+
+
+def test_a_directory_that_is_gone_cannot_be_settled(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"cannot write .*gone: No such file") as caught:
+        settle(tmp_path / "gone")
+    assert caught.value.reason is Reason.STORE_FAILED
+
+
+def test_a_full_disk_is_told_with_what_to_do(image: Path) -> None:
+    with open_partial(image) as partial:
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        try:
+            os.dup2(descriptor, descriptors_of(partial.path)[0])
+        finally:
+            os.close(descriptor)
+        with pytest.raises(InfrastructureError, match="No space left on device .make room there"):
+            partial.write(b"data")

@@ -123,3 +123,12 @@ async def test_a_card_that_answers_the_second_time_is_fine() -> None:
     async with card_answering(answer) as (card, requests):
         await card.reset()
     assert len(requests) == 2
+
+
+async def test_a_status_that_is_none_and_what_it_cannot_do() -> None:
+    with trio.fail_after(5):
+        async with card_answering(http(b"maybe")) as (card, _):
+            with pytest.raises(NodeError, match="answered 'maybe', neither on nor off"):
+                await card.status()
+            with pytest.raises(NodeError, match="asked for shutdown, knows no such thing"):
+                await card.shut_down()

@@ -82,7 +82,7 @@ def test_errors_name_the_place(
         (b"{}", "must be a list"),
         (b"[]", "at least one node"),
         (b"[1]", r"\[0\] must be an object"),
-        (b"[{}]", r"\[0\]: has no cmc"),
+        (b"[{}]", r"\[0\]: lacks the interface cmc"),
         (b"[" * 100_000, "nested too deeply|not JSON"),
     ],
 )

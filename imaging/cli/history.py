@@ -45,7 +45,13 @@ class Question:
 
 @click.command(NAME, context_settings=CONTEXT)
 @click.option(
-    "-n", "--count", type=click.IntRange(min=1), default=20, help="How many runs; 20 by default."
+    "-n",
+    "--count",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many runs.",
 )
 @click.option(
     "--node",

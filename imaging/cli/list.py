@@ -99,7 +99,7 @@ def command(
     """
     options = ListOptions(patterns, every, sort, reverse, as_json)
     if resolve is not None and (patterns or check or as_json or every):
-        raise click.UsageError("--resolve NAME stands alone")
+        raise click.UsageError("--resolve NAME takes nothing else")
     if check and as_json:
         raise click.UsageError("--check and --json exclude each other")
 

@@ -172,7 +172,7 @@ def _output_options() -> Iterator[Decorator]:
     """What scripts want to have of a run."""
     file = click.Path(dir_okay=False, path_type=Path)
     yield click.option(
-        "--ko", "ko_file", type=file, metavar="FILE", help="Write those of the others."
+        "--ko", "ko_file", type=file, metavar="FILE", help="Write the names of the others."
     )
     yield click.option(
         "--ok", "ok_file", type=file, metavar="FILE", help="Write the names of the fine nodes."
@@ -237,5 +237,7 @@ def read_quorum(
 
 def _at_least(number: int, total: int) -> int:
     if number > total:
-        raise ConfigurationError(f"at least {number} nodes cannot be fine: there are {total}")
+        raise ConfigurationError(
+            f"at least {number} nodes cannot be fine: there are {total}", hint="see --min-ok"
+        )
     return number

@@ -9,15 +9,16 @@ ABOUT = {
     "status": "Ask the power cards whether the selected nodes are on.",
     "on": "Switch the selected nodes on, and see that their cards say so.",
     "off": "Cut the power of the selected nodes, and see that their cards say so.",
-    "reset": "Reset the selected nodes, which must be on; imaging-wait --uptime-below 20 proves it",
+    "reset": "Reset the selected nodes, which must be on.",
     "info": "Print what the power cards of the selected nodes say about themselves.",
 }
+MORE = {"reset": " That a node has booted since, imaging-wait --uptime-below 20 proves."}
 READING = ("status", "info")
 FORCE = "Also nodes that another command works on."
 HELP = """{about}
 
-All cards are asked at the same time; the answers come in the order of the nodes. The exit code is
-0 when all cards have answered and done it, and 1 when any did not.
+All cards are asked at the same time; the answers come in the order of the nodes.{more} The exit
+code is 0 when all cards have answered and done it, and 1 when any did not.
 
 \b
 Examples:
@@ -32,7 +33,7 @@ def _verb_command(verb: str) -> click.Command:
     @click.command(
         f"imaging-{verb}",
         context_settings=CONTEXT,
-        help=HELP.format(about=ABOUT[verb], verb=verb),
+        help=HELP.format(about=ABOUT[verb], more=MORE.get(verb, ""), verb=verb),
         short_help=ABOUT[verb],
     )
     @node_selection

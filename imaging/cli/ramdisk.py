@@ -16,6 +16,7 @@ from imaging.site.settings import load_settings
 from imaging.site.state import user_state_directory
 
 NAME = "imaging-ramdisk"
+PUBLIC_KEY = "a file as ~/.ssh/id_ed25519.pub is wanted"
 MEGABYTE = 1_000_000
 
 
@@ -40,7 +41,7 @@ def command(context: click.Context, serve: bool) -> None:
             raise click.UsageError("--serve takes no command")
         context.exit(run(NAME, _serve))
     if context.invoked_subcommand is None:
-        raise click.UsageError("Missing command: build or check, or --serve")
+        raise click.UsageError("give a command, build or check, or --serve")
 
 
 @command.command()
@@ -190,11 +191,13 @@ def _public_keys(settings: Settings, file: Path | None) -> str:
         file = settings.ramdisk.key.with_name(f"{settings.ramdisk.key.name}.pub")
     try:
         text = file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: cannot be read as public keys: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}", hint=PUBLIC_KEY) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines or "PRIVATE" in text:
-        raise ConfigurationError(f"{file}: holds no public key")
+        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY)
     return "\n".join(lines)
 
 

@@ -103,11 +103,29 @@ def command() -> None:
 
 @command.command(context_settings=CONTEXT)
 @DIRECTORY
-@click.option("-n", "--nodes", default=8, show_default=True, help="How many nodes.")
+@click.option("-n", "--nodes", default=8, show_default=True, metavar="N", help="How many nodes.")
 @click.option("--disk-size", default=512, show_default=True, metavar="MIB", help="Size of a disk.")
-@click.option("--ramdisk-boot", default=1.5, show_default=True, metavar="SECONDS")
-@click.option("--os-boot", default=2.0, show_default=True, metavar="SECONDS")
-@click.option("--power", type=click.Choice(["on", "off"]), default="on", show_default=True)
+@click.option(
+    "--ramdisk-boot",
+    default=1.5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a node boots its ramdisk.",
+)
+@click.option(
+    "--os-boot",
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a node boots the system of its disk.",
+)
+@click.option(
+    "--power",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="What the nodes are at first.",
+)
 @click.option(
     "--telnetd",
     type=click.Choice(["busybox", "inetutils", "mixed"]),
@@ -202,7 +220,7 @@ command.add_command(fault_command)
 
 
 @command.command(context_settings=CONTEXT)
-@click.option("-n", "--nodes", default=8, show_default=True, help="How many nodes.")
+@click.option("-n", "--nodes", default=8, show_default=True, metavar="N", help="How many nodes.")
 @click.pass_context
 def demo(context: click.Context, nodes: int) -> None:
     """Load a disk image onto a virtual testbed, look at every disk, and say what happened."""
@@ -278,7 +296,9 @@ def _stop(layout: Layout) -> None:
 
     process = running_process(layout)
     if process is None:
-        raise ConfigurationError(f"no testbed is running in {layout.directory}")
+        raise ConfigurationError(
+            f"no testbed is running in {layout.directory}", hint="imaging-testbed up starts one"
+        )
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
@@ -288,6 +308,9 @@ def _stop(layout: Layout) -> None:
         ended, _, _ = select.select([handle], [], [], STOP_LIMIT_S)
         if not ended:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            raise ImagingError(f"the testbed of {layout.directory} had to be killed")
+            raise ImagingError(
+                f"the testbed of {layout.directory} had to be killed",
+                hint=f"{layout.log_file} has what it was doing",
+            )
     finally:
         os.close(handle)

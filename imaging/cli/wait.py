@@ -17,7 +17,7 @@ from imaging.cli.wishes import CommonOptions
     "--backoff",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Time between two attempts on one node.",
+    help="Time between two attempts on one node; else that of the settings.",
 )
 @click.option(
     "--uptime-below",

@@ -73,7 +73,9 @@ class AliasPlan:
         try:
             if self.link.readlink() != Path(self.before or ""):
                 raise InfrastructureError(
-                    f"somebody else has moved {self.link} meanwhile", reason=Reason.BUSY
+                    f"somebody else has moved {self.link} meanwhile",
+                    reason=Reason.BUSY,
+                    hint="see where it leads now",
                 )
             fresh.replace(self.link)
         finally:
@@ -90,7 +92,9 @@ def plan_alias(library: ImageLibrary, alias: str, target: str, *, force: bool) -
     entry = _entry_in_images(library, target)
     place = library.directory.resolve() / link.name
     if place == entry or place in link_chain(entry):
-        raise ConfigurationError(f"{link.name} would be an alias of itself")
+        raise ConfigurationError(
+            f"{link.name} would be an alias of itself", hint="choose another name"
+        )
     what = state_of(link)
     if what is None:
         before = None
@@ -184,7 +188,9 @@ def plan_removal(library: ImageLibrary, name: str) -> RemovalPlan | LeftoverPlan
     if what is None:
         return _plan_leftover(entry, name)
     if stat.S_ISDIR(what.st_mode):
-        raise ConfigurationError(f"{printable(str(entry))} is a directory")
+        raise ConfigurationError(
+            f"{printable(str(entry))} is a directory", hint="only images and aliases are removed"
+        )
     refuse_if_aliased(library, entry)
     check_writable(entry.parent)
     if stat.S_ISLNK(what.st_mode):
@@ -198,7 +204,10 @@ def _entry_to_remove(library: ImageLibrary, name: str) -> Path:
         path = Path(name)
         homes = [directory.resolve() for directory in library.directories]
         if path.parent.resolve() not in homes or not path.name.endswith(SUFFIX):
-            raise ConfigurationError(f"{printable(name)} is not an image of the library")
+            raise ConfigurationError(
+                f"{printable(name)} is not an image of the library",
+                hint="imaging-list shows what is there",
+            )
         return path
     stem = check_name(name)
     entries = [directory / f"{stem}{SUFFIX}" for directory in library.directories]
@@ -220,13 +229,18 @@ def _plan_leftover(entry: Path, name: str) -> LeftoverPlan:
     partial = partial_path(entry)
     what = state_of(partial)
     if what is None:
-        raise ConfigurationError(f"no image {printable(name)}: it does not exist")
+        raise ConfigurationError(
+            f"no image {printable(name)}: it does not exist",
+            hint="imaging-list shows what is there",
+        )
     try:
         growing = stat.S_ISREG(what.st_mode) and is_growing(partial)
     except OSError as error:
         raise ConfigurationError(f"{printable(str(partial))}: {error.strerror}") from error
     if growing:
-        raise ConfigurationError(f"{printable(name)} is being saved now")
+        raise ConfigurationError(
+            f"{printable(name)} is being saved now", hint="wait for the end of that"
+        )
     check_writable(partial.parent)
     return LeftoverPlan(partial)
 
@@ -248,10 +262,12 @@ def check_writable(directory: Path) -> None:
     """Raise ConfigurationError when names cannot be made or removed there."""
     if not directory.is_dir():
         raise ConfigurationError(
-            f"the directory {directory} does not exist", hint="[images] of the settings"
+            f"the directory {directory} does not exist", hint="see [images] in the settings"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"you may not write in {directory}")
+        raise ConfigurationError(
+            f"no permission to write in {directory}", hint="see [images] in the settings"
+        )
 
 
 def state_of(path: Path) -> os.stat_result | None:

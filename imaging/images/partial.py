@@ -24,6 +24,7 @@ from imaging.errors import InfrastructureError, Reason
 from imaging.images.sidecar import Sidecar, encode_sidecar, sidecar_path
 
 PARTIAL = ".partial"
+PLACES = "see [images] directory and private in the settings"
 LOCK_PATIENCE_S = 0.3  # who only looks whether a file is growing holds its lock for a moment
 
 A = TypeVar("A")
@@ -232,7 +233,9 @@ def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
             os.close(descriptor)  # somebody took it for left behind before it was locked
     except BlockingIOError:
         raise InfrastructureError(
-            f"somebody is saving {image.name} now", reason=Reason.BUSY, hint=f"{path} is locked"
+            f"somebody is saving {image.name} now: {path} is locked",
+            reason=Reason.BUSY,
+            hint="wait for the end of that, or choose another name",
         ) from None
     except OSError as error:
         raise store_failed(f"cannot write {path}", error) from error
@@ -341,4 +344,5 @@ def settle(directory: Path) -> None:
 
 def store_failed(what: str, error: OSError) -> InfrastructureError:
     """An error of the file system, as a run tells it."""
-    return InfrastructureError(f"{what}: {error.strerror}", reason=Reason.STORE_FAILED)
+    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else PLACES
+    return InfrastructureError(f"{what}: {error.strerror}", reason=Reason.STORE_FAILED, hint=hint)

@@ -75,7 +75,9 @@ class LocalLeases:
     ) -> Lease:
         """Make a lease. Raises LeaseRefusedError when there is one in its way."""
         if holder != actor.login and not actor.privileged:
-            raise LeaseRefusedError(f"{actor.login} cannot book for {holder}")
+            raise LeaseRefusedError(
+                f"{actor.login} cannot book for {holder}", hint="[leases] privileged names who can"
+            )
 
         def write(connection: sqlite3.Connection) -> Lease:
             _refuse_overlap(connection, start, end, nodes)
@@ -112,7 +114,9 @@ class LocalLeases:
             lease = _own_lease(connection, actor, lease_id)
             ends = int(now // MINUTE_S * MINUTE_S)
             if lease.end <= now:
-                raise LeaseRefusedError(f"lease {lease.lease_id} is over")
+                raise LeaseRefusedError(
+                    f"lease {lease.lease_id} is over", hint="nothing needs to be cancelled"
+                )
             if lease.start >= ends:
                 connection.execute("DELETE FROM lease WHERE id = ?", (int(lease_id),))
                 return None
@@ -219,7 +223,10 @@ def _own_lease(connection: sqlite3.Connection, actor: Actor, lease_id: str) -> L
         raise LeaseRefusedError(f"there is no lease {lease_id!r}", hint="imaging-leases has them")
     lease = _lease(*row)
     if lease.holder != actor.login and not actor.privileged:
-        raise LeaseRefusedError(f"lease {lease.lease_id} is {lease.who}'s, not {actor.login}'s")
+        raise LeaseRefusedError(
+            f"lease {lease.lease_id} is {lease.who}'s, not {actor.login}'s",
+            hint="[leases] privileged names who may change it, too",
+        )
     return lease
 
 

@@ -115,7 +115,8 @@ class R2labLeases:
         """Make a lease. Raises ConfigurationError unless it is of the whole testbed."""
         if nodes is not None:
             raise ConfigurationError(
-                f"leases of {self.place} are of the whole testbed, not of nodes"
+                f"leases of {self.place} are of the whole testbed, not of nodes",
+                hint="give no nodes",
             )
         document = {
             "resource_name": self.settings.resource,
@@ -210,7 +211,8 @@ class R2labLeases:
         if reply.status != OK:
             said = self.service.told(read_detail(reply.body)) or f"HTTP {reply.status}"
             raise LeaseRefusedError(
-                f"the lease service {self.place} lets nobody in as {self.credentials.email}: {said}"
+                f"the lease service {self.place} lets nobody in as {document['email']}: {said}",
+                hint=f"see ${EMAIL} and ${PASSWORD}",
             )
         try:
             self._token = read_token(reply.body)

@@ -133,7 +133,9 @@ class Service:
 
     def failed(self, what: str, *, hint: str | None = None) -> LeaseServiceError:
         """An error that names the service; what it has said itself is made harmless."""
-        return LeaseServiceError(f"the lease service {self.place} {self.told(what)}", hint=hint)
+        return LeaseServiceError(
+            f"the lease service {self.place} {self.told(what)}", hint=hint or "see [leases] url"
+        )
 
     def told(self, text: str) -> str:
         """A text that may come from the service, as it can be shown: short, and no secret in it."""
@@ -154,7 +156,9 @@ class Service:
         """Arguments and variables may be bytes that are no text; they may be secret, too."""
         for key, value in document.items():
             if not is_encodable(str(value)):
-                raise ConfigurationError(f"the {key} for {self.place} is not UTF-8 text")
+                raise ConfigurationError(
+                    f"the {key} for {self.place} is not UTF-8 text", hint="type it anew"
+                )
 
     async def _ask(
         self,
@@ -237,12 +241,15 @@ def _total(response: httpx.Response) -> int | None:
 
 def _why(error: BaseException) -> str:
     """What is at the bottom of an error, which says more than what is around it."""
+    if isinstance(error, httpx.ProtocolError):
+        is_over = "disconnected" in str(error)
+        return "it ended the connection" if is_over else "what answers speaks no HTTP"
     deepest: BaseException = error
     while (below := _below(deepest)) is not None:
         deepest = below
     if isinstance(deepest, OSError) and not isinstance(deepest, socket.gaierror | ssl.SSLError):
         return os.strerror(deepest.errno).lower() if deepest.errno else str(deepest)
-    return str(deepest) or type(error).__name__
+    return str(deepest) or "the connection was lost"
 
 
 def _below(error: BaseException) -> BaseException | None:

@@ -226,4 +226,4 @@ def _words(group: BaseExceptionGroup[Exception]) -> str:
         first = first_leaf(error.__cause__) if error.__cause__ is not None else error
         if isinstance(first, OSError) and first.errno:
             return words(first)
-    return printable(str(error))[:200] or type(error).__name__
+    return printable(str(error))[:200] or "the connection was lost"

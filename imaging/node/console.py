@@ -18,6 +18,7 @@ import trio
 
 from imaging._aio import from_aio
 from imaging.errors import NodeError, Reason
+from imaging.node.connection import words
 from imaging.node.markers import MarkedCommand
 from imaging.node.terminal_text import TerminalText
 
@@ -217,8 +218,10 @@ class Console:
     async def _read(self) -> bytes:
         try:
             data = await self._terminal.receive(READ_SIZE)
-        except (OSError, EOFError) as error:
-            raise self._lost(str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise self._lost(words(error)) from error
+        except EOFError as error:
+            raise self._lost("closed by the node") from error
         if not data:
             raise self._lost("closed by the node")
         if self._on_traffic:

@@ -187,4 +187,5 @@ def attempt_failed(error: Exception) -> RemoteError:
     else:
         log.info("ssh: %r", error)
         text = f"what answers speaks no proper ssh: {error}"
-    return RemoteError(printable(text)[:200] or type(error).__name__)
+    told = printable(text)[:200] or "the connection was lost"
+    return RemoteError(told[0].lower() + told[1:])

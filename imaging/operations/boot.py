@@ -22,6 +22,12 @@ from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
 SHELL_RETRY_S = 1.0  # what was typed too early for a shell is typed again
+IN_RAMDISK = "is the node in its ramdisk?"
+CURES = {
+    Reason.NO_TELNET: "does it boot from the network? Its screen and the DHCP server's log tell",
+    Reason.NOT_OUR_RAMDISK: "is it the ramdisk of [nextboot] ramdisk, with a shell and no login?",
+    Reason.RESET_IGNORED: "see its power card, and that it boots from the network first",
+}
 
 
 @dataclass(slots=True)
@@ -30,6 +36,7 @@ class Sighting:
 
     reason: Reason = Reason.NO_TELNET
     what: str = "nothing answered"
+    hint: str | None = None
 
 
 class RamdiskSearch:
@@ -124,12 +131,16 @@ class RamdiskSearch:
 
     def _failure(self, started: float) -> NodeError:
         since = trio.current_time() - started
-        order = "the first attempt" if self._escalation is None else self._escalation.last
+        reason = self._sighting.reason
+        if self._escalation is None:
+            order, cure = "the first attempt", IN_RAMDISK
+        else:
+            order, cure = self._escalation.last, CURES[reason]
         return NodeError(
             f"{self._story.node}: no ramdisk at {self._address}:{self._settings.console.port} "
             f"{since:.1f} s after {order}: {self._sighting.what}",
-            reason=self._sighting.reason,
-            hint="is the node in its ramdisk?" if self._escalation is None else None,
+            reason=reason,
+            hint=self._sighting.hint or cure,
         )
 
     async def _try_once(self, attempt: AsyncExitStack) -> tuple[Console, Inspection] | None:
@@ -151,10 +162,10 @@ class RamdiskSearch:
                 await console.wait_for_shell(SHELL_RETRY_S)
                 answer = await console.run(inspection_script(settings.ramdisk.disk))
         except (NodeError, trio.TooSlowError) as error:
-            what = f"{kind} answers, but there is no shell behind it"
+            what, hint = f"{kind} answers, but there is no shell behind it", None
             if isinstance(error, NodeError) and error.reason is Reason.NOT_OUR_RAMDISK:
-                what = str(error).removeprefix(f"{self._story.node}: ")
-            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what)
+                what, hint = error.message.removeprefix(f"{self._story.node}: "), error.hint
+            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what, hint)
             return None
         inspection = parse_inspection(answer.output)
         return (console, inspection) if self._is_proven(inspection) else None

@@ -321,5 +321,6 @@ class _NodeLoad:
                 f"{self._node.name}: its disk {disk} has {size} bytes, and the image needs "
                 f"{needed}",
                 reason=Reason.DISK_TOO_SMALL,
+                hint="load a smaller image, or name a larger disk in [ramdisk] disk",
             )
         return f"{disk} has {size} bytes"

@@ -84,6 +84,7 @@ def sweep_links(
         except LockTakenError:
             continue  # a living command needs it
         except (OSError, NodeError) as error:
-            emit(Noticed(time.time(), None, f"the stale nextboot link of {name} stays: {error}"))
+            why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            emit(Noticed(time.time(), None, f"the stale nextboot link of {name} stays: {why}"))
         else:
             emit(Noticed(time.time(), None, f"removed a stale nextboot link of {name}"))

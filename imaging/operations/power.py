@@ -130,6 +130,8 @@ async def _settled(card: PowerCard, wanted: PowerState, node: str, settings: Pow
     if await settles(card, wanted, settings.settle_timeout_s, settings.retry_delay_s):
         return wanted.value
     raise NodeError(
-        f"{node}: its card said ok, but not {wanted.value} within {settings.settle_timeout_s:g} s",
+        f"{node}: its card said ok, and does not say {wanted.value} within "
+        f"{settings.settle_timeout_s:g} s",
         reason=Reason.POWER_REFUSED,
+        hint="imaging-status tells when it does; see [power] settle_timeout_s",
     )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NAME_THEM = "without --retry-last, name the nodes and the image"
 COMMENT_LIMIT = 2000  # characters
 
 
@@ -126,15 +127,15 @@ def last_failed(settings: Settings, inventory: Inventory, command: str) -> Faile
         with open_history(file, writing=False) as history:
             last = history.last_run(command, login_name())
     except HistoryError as error:
-        raise ConfigurationError(f"the last run is not known: {error}") from error
+        raise ConfigurationError(f"the last run is not known: {error}", hint=NAME_THEM) from error
     if last is None:
-        raise ConfigurationError(f"{file} knows of no {command} of {login_name()}")
+        raise ConfigurationError(f"{file} knows of no {command} of {login_name()}", hint=NAME_THEM)
     if not last.failed or last.image is None:
         raise ConfigurationError(f"nothing to try again: all went fine in {last.run_id}")
     nodes = [inventory.named(name) for name in last.failed]
     gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
     if gone:
-        raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more")
+        raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more", hint=NAME_THEM)
     there = tuple(node for node in nodes if node is not None)
     return FailedBefore(last.run_id, there, last.image)
 
@@ -177,9 +178,9 @@ def plan_save(
             f"imaging-save saves exactly one node, not {len(nodes)} ({format_selection(nodes)})"
         )
     if len(comment) > COMMENT_LIMIT:
-        raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
+        raise ConfigurationError(f"--comment: the text has more than {COMMENT_LIMIT} characters")
     if not is_encodable(comment):
-        raise ConfigurationError("the comment is not UTF-8 text")
+        raise ConfigurationError("--comment: the text is not UTF-8")
     node = nodes[0]
     settings = ready_cards(nodes, settings)
     try:
@@ -285,9 +286,13 @@ def new_image(library: ImageLibrary, name: str, *, replace: bool) -> Path:
             hint="save under another name; --force replaces private images only",
         )
     if image.is_symlink():
-        raise ConfigurationError(f"{image} is an alias of {image.readlink()}, and is kept")
+        raise ConfigurationError(
+            f"{image} is an alias of {image.readlink()}, and is kept", hint="choose another name"
+        )
     if os.path.lexists(image) and not image.is_file():
-        raise ConfigurationError(f"{image} is there already, and is no regular file")
+        raise ConfigurationError(
+            f"{image} is there already, and is no regular file", hint="choose another name"
+        )
     if image.exists() and not replace:
         raise ConfigurationError(f"{image} is there already", hint="--force replaces it")
     return image

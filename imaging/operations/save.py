@@ -22,7 +22,7 @@ from imaging.feedback.events import Emit, ImageHashed
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.guard import Guard, open_guard
-from imaging.images.collector import Collector
+from imaging.images.collector import AGAIN, Collector
 from imaging.images.partial import (
     PartialImage,
     PartialInMaking,
@@ -326,12 +326,12 @@ class _Stream:
 
     def _stalled(self) -> NodeError:
         save, output, collector = self._plan.settings.save, self._output, self._collector
-        hint: str | None = None
         if not collector.connected:
             what = f"its netcat did not connect within {save.connect_timeout_s:g} s"
             hint = f"can the node reach {self._plan.address}, and is [ramdisk] netcat right?"
         else:
             what = f"nothing new for {save.stall_timeout_s:g} s after {collector.received} bytes"
+            hint = "has the node lost its power or its network?"
             if "imagezip" in output.statuses:
                 hint = "imagezip has ended: is [ramdisk] netcat_flavour right?"
         return self._failed(what, Reason.STALLED, hint)
@@ -341,21 +341,23 @@ class _Stream:
         output, received = self._output, self._collector.received
         imagezip, netcat = (output.statuses.get(name) for name in PIPE)
         if imagezip not in (0, BROKEN_PIPE):
-            raise self._failed(f"imagezip {_end(imagezip)}", Reason.IMAGEZIP_FAILED)
+            what = f"imagezip {_end(imagezip)}"
+            raise self._failed(what, Reason.IMAGEZIP_FAILED, "is [ramdisk] imagezip right?")
         if netcat != 0 or imagezip == BROKEN_PIPE:
             early = " before all was sent" if imagezip else ""
-            raise self._failed(f"netcat {_end(netcat)}{early}", Reason.NETCAT_FAILED)
+            what, hint = f"netcat {_end(netcat)}{early}", "is [ramdisk] netcat right?"
+            raise self._failed(what, Reason.NETCAT_FAILED, hint)
         if output.size is None:
-            raise self._failed("imagezip did not say the image's size", Reason.IMAGEZIP_FAILED)
+            what, hint = "imagezip did not say the image's size", "is [ramdisk] imagezip right?"
+            raise self._failed(what, Reason.IMAGEZIP_FAILED, hint)
         if output.size != received:
-            raise self._failed(
-                f"{received} of the {output.size} bytes arrived", Reason.INCOMPLETE_IMAGE
-            )
+            what = f"{received} of the {output.size} bytes arrived"
+            raise self._failed(what, Reason.INCOMPLETE_IMAGE, AGAIN)
         summary = self._collector.summary()
         self._story.progress(1.0, received)
         return summary
 
-    def _failed(self, what: str, reason: Reason, hint: str | None = None) -> NodeError:
+    def _failed(self, what: str, reason: Reason, hint: str) -> NodeError:
         words = f": {self._output.last_words}" if self._output.last_words else ""
         return NodeError(f"{self._story.node}: {what}{words}", reason=reason, hint=hint)
 

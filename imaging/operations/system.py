@@ -56,6 +56,7 @@ class SshSearch:
             f"{self._story.node}: no ssh at {self._address}:{self._login.port} within "
             f"{patience_s:g} s: {met}",
             reason=Reason.NO_SSH,
+            hint="has it booted, and may the user log in with [ssh] key?",
         )
 
     async def _run(self, remote: Remote, command: str) -> tuple[int, str]:

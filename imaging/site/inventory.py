@@ -230,7 +230,7 @@ class _Reader:
                 self._report(f"{place}: unknown interface {key!r}")
         for kind in ("cmc", "control"):
             if kind not in row:
-                self._report(f"{place}: has no {kind}")
+                self._report(f"{place}: lacks the interface {kind}")
         found = {
             kind: self._interface(row[kind], f"{place}.{kind}") for kind in _KINDS if kind in row
         }

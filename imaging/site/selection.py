@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, number_of, split_name
 
+REMOVED = "~ removes what came before it"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -47,7 +48,7 @@ def select(
     if use_all:
         start, origin = _all_nodes(reader, all_variable, all_setting)
         if not start:
-            raise ConfigurationError(f"{origin} leaves no node")
+            raise ConfigurationError(f"{origin} leaves no node", hint=REMOVED)
         if words and not words[0].startswith("~"):
             raise ConfigurationError(
                 f"{words[0]!r}: -a selects all nodes already",
@@ -67,7 +68,7 @@ def select(
             raise ConfigurationError(what, hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES")
         chosen = reader.fold_named(words, origin)
     if not chosen:
-        raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node")
+        raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node", hint=REMOVED)
     return Selection(tuple(node for node in inventory if node.name in chosen), origin)
 
 

@@ -257,7 +257,7 @@ def make_files(
     testbed's own service. Raises ConfigurationError.
     """
     if not 1 <= nodes <= NODE_LIMIT:
-        raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
+        raise ConfigurationError(f"{nodes} nodes: must be 1 to {NODE_LIMIT}")
     if disk_size <= 0 or disk_size % 512:
         raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
     folders = (layout.directory, layout.images, layout.pxelinux, layout.ssh, layout.fault_servers)
@@ -354,5 +354,5 @@ def find_shell(words: str) -> list[str]:
     argv = words.split()
     found = shutil.which(argv[0]) if argv else None
     if found is None:
-        raise ConfigurationError(f"the shell {words!r} is not found")
+        raise ConfigurationError(f"the shell {words!r} is not found", hint="install it")
     return [found, *argv[1:]]

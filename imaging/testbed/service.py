@@ -40,6 +40,7 @@ from imaging.testbed.ssh import SshHost
 log = logging.getLogger(__name__)
 
 COLLECTION_THRESHOLDS = (50_000, 20, 100)  # most of what there is lives as long as the testbed
+PORTS = "does another program listen there?"
 GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
 FIRST_NETWORK, NETWORKS = 64, 128
 DISK_SIZE = 512 * 1024 * 1024
@@ -77,7 +78,10 @@ def own_network(preferred: int | None) -> Iterator[int]:
                 continue
             yield network
             return
-    raise ImagingError(f"no free network among {NETWORKS} for another testbed on this machine")
+    raise ImagingError(
+        f"no free network among {NETWORKS} for another testbed on this machine",
+        hint="imaging-testbed down DIR ends one",
+    )
 
 
 def _preferred_network(layout: Layout) -> int | None:
@@ -148,7 +152,9 @@ async def run_testbed(
                     await _open_card(nursery, node, port, CmcServer(machine, faults))
                     nursery.start_soon(machine.run)
             except OSError as error:
-                raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
+                raise ImagingError(
+                    f"cannot open the ports of {node.name}: {error.strerror}", hint=PORTS
+                ) from error
             if lease_token is not None:
                 await _open_leases(nursery, layout, faults, network, lease_token)
             on_ready(inventory)
@@ -166,8 +172,12 @@ async def _open_leases(
     try:
         book = LeaseBook(layout.leases_file)
         listeners = await trio.open_tcp_listeners(LEASES_PORT, host=server_address(network))
-    except (OSError, ValueError, TypeError) as error:
-        raise ImagingError(f"cannot serve {layout.leases_file}: {error}") from error
+    except OSError as error:
+        raise ImagingError(f"cannot serve {layout.leases_file}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ImagingError(
+            f"cannot serve {layout.leases_file}: it holds no leases", hint="remove it"
+        ) from error
     service = LeaseService(book, faults, lease_url(network), token)
     await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 

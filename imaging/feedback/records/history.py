@@ -37,6 +37,9 @@ PRUNE_LIMIT = 100  # runs that one is dropped for: none has to pay for all that 
 AFTER_TRANSFER = frozenset({Step.RESTART, Step.SSH})  # a load that fails there has written all
 
 
+CURE = "see [history] file; moved away, it is begun anew"
+
+
 class HistoryError(ImagingError):
     """The history cannot be read or written."""
 
@@ -54,7 +57,7 @@ def open_history(path: Path, *, writing: bool = True) -> Iterator["History"]:
             yield History(connection)
     except (sqlite3.Error, OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise HistoryError(f"the history {path} cannot be used: {words}") from error
+        raise HistoryError(f"the history {path} cannot be used: {words}", hint=CURE) from error
 
 
 def _connect(path: Path, *, writing: bool) -> sqlite3.Connection:

@@ -38,7 +38,7 @@ class HistorySink:
                 history.record(report, self._keep_runs)
         except HistoryError as error:
             self.problem = str(error)
-        except Exception as error:
+        except Exception:
             # a thread has nobody to raise to: the log keeps the traceback
             log.exception("internal error")
-            self.problem = f"internal error: {error!r}"
+            self.problem = "internal error: the traceback is in the log"

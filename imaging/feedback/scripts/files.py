@@ -22,15 +22,22 @@ def check_place(path: Path) -> Path:
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         words = error.strerror if isinstance(error, OSError) else "a loop of links"
-        raise ConfigurationError(f"cannot write {path}: {words}") from error
+        raise ConfigurationError(
+            f"cannot write {path}: {words}", hint="choose another name"
+        ) from error
     if not stat.S_ISREG(mode):
         raise ConfigurationError(
             f"cannot write {path}: it is no regular file", hint="a file is replaced in one step"
         )
     if not real.parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: there is no directory {real.parent}")
+        raise ConfigurationError(
+            f"cannot write {path}: there is no directory {real.parent}", hint="make it first"
+        )
     if not os.access(real.parent, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"cannot write {path}: {real.parent} may not be written")
+        raise ConfigurationError(
+            f"cannot write {path}: no permission to write in {real.parent}",
+            hint="choose another directory",
+        )
     return real
 
 

@@ -47,7 +47,9 @@ def open_stream(place: str, standard_output: int) -> int:
                 f"cannot write events to {place}: nobody reads this named pipe",
                 hint="start its reader first",
             ) from error
-        raise ConfigurationError(f"cannot write events to {place}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot write events to {place}: {error.strerror}", hint="see --events"
+        ) from error
     os.set_blocking(descriptor, True)
     return descriptor
 

@@ -12,6 +12,7 @@ from imaging.jitter import jittered
 from imaging.site.power_schema import PowerSettings
 
 T = TypeVar("T")
+MEANS = "does it work by hand, and is it of the model that the inventory says?"
 TOLD_LIMIT = 200  # characters of what a card says that are shown
 
 
@@ -64,13 +65,16 @@ class Asking:
         )
 
     def refused(self, verb: str, what: str, *, hint: str | None = None) -> NodeError:
-        """An error that names the card; what it has said itself is cut and made harmless."""
+        """An error that names the card; what it has said itself is cut and made harmless.
+
+        Without a better ``hint``, it tells to ask the card by other means.
+        """
         if len(what) > TOLD_LIMIT:
             what = f"{what[:TOLD_LIMIT]}..."
         return NodeError(
             f"{self.node}: {self.card}, asked for {verb}, {printable(what)}",
             reason=Reason.POWER_REFUSED,
-            hint=hint,
+            hint=hint or MEANS,
         )
 
 

@@ -1,0 +1,58 @@
+"""The catalogue: for each place that makes a message, one of its messages and the test that has
+provoked it.
+
+``pytest --record-messages`` writes it anew for the places that the tests of that run have met. In
+every other run, a test that is named here fails when it does not provoke its messages any more.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.messages.sites import Site, sites
+
+FILE = Path(__file__).with_name("catalogue.json")
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One message, the place that it comes from, and the test that provokes it."""
+
+    file: str
+    function: str
+    kind: str
+    text: str
+    message: str
+    test: str
+
+    @property
+    def key(self) -> Key:
+        """That of its place."""
+        return self.file, self.function, self.kind, self.text
+
+
+def load() -> dict[Key, Entry]:
+    """What is committed."""
+    entries = [Entry(**row) for row in json.loads(FILE.read_text())] if FILE.exists() else []
+    return {entry.key: entry for entry in entries}
+
+
+def save(entries: dict[Key, Entry]) -> None:
+    """Write it, in the order of the code; places that are no more are dropped."""
+    order = list(dict.fromkeys(site.key for site in sites()))
+    rows = [asdict(entries[key]) for key in order if key in entries]
+    FILE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def sites_of(entries: dict[Key, Entry]) -> dict[str, list[Site]]:
+    """The places that each test has to provoke, by the test's name."""
+    wanted: dict[str, list[Site]] = {}
+    seen = set()
+    for site in sites():
+        entry = entries.get(site.key)
+        if entry is not None and (site.key not in seen):
+            seen.add(site.key)
+            wanted.setdefault(entry.test, []).append(site)
+    return wanted

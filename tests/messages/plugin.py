@@ -1,0 +1,110 @@
+"""The part of pytest that holds the tests to the catalogue of messages."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.messages import recorder
+from tests.messages.catalogue import Entry, Key, load, save, sites_of
+
+if TYPE_CHECKING:
+    from tests.messages.sites import Site
+
+OPTION = "--record-messages"
+TEMPORARY = re.compile(r"/tmp/pytest-of-[\w.-]+/pytest-\d+/[\w.-]+")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that writes the catalogue."""
+    parser.addoption(OPTION, action="store_true", help="write tests/messages/catalogue.json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to all that is told from now on."""
+    recorder.install()
+    config.pluginmanager.register(_Catalogue(record=bool(config.getoption(OPTION))))
+
+
+class _Catalogue:
+    """Holds each test to its messages, or notes them."""
+
+    def __init__(self, *, record: bool) -> None:
+        self._record = record
+        self._entries = load()
+        self._wanted = sites_of(self._entries)
+        self._met: dict[str, dict[Site, str]] = {}
+        self._ended: set[str] = set()
+        self._missed: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Run one test, and see what it has told."""
+        wanted = self._wanted.get(item.nodeid, [])
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "told" if wanted or self._record else None
+            with recorder.listening(file) as told:
+                yield
+        if self._record:
+            if not getattr(getattr(item, "function", None), "is_hypothesis_test", False):
+                self._met[item.nodeid] = recorder.found(told)
+            return
+        missing = [site for site in wanted if not told.message_of(site)]
+        if missing:
+            listed = "\n".join(f"  {site.file}: {site.text}" for site in missing)
+            pytest.fail(f"the catalogue has these messages of this test:\n{listed}", pytrace=False)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note which tests there are, also when they are skipped."""
+        self._ended.add(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """See that each test of the catalogue is still there, if its file has run whole."""
+        config = session.config
+        if self._record:
+            self._save()
+        elif not (
+            session.exitstatus
+            or config.getoption("keyword")
+            or config.getoption("markexpr")
+            or config.getoption("deselect")
+            or any("::" in word for word in config.args)
+            or hasattr(config, "workerinput")
+            or config.getoption("collectonly")
+        ):
+            files = {test.partition("::")[0] for test in self._ended}
+            self._missed = [
+                test
+                for test in self._wanted
+                if test.partition("::")[0] in files and test not in self._ended
+            ]
+            if self._missed:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the tests of the catalogue that are no more."""
+        if self._missed:
+            terminalreporter.section("messages that nobody provokes")
+            for test in self._missed:
+                terminalreporter.line(f"{test} is no more: see tests/messages/catalogue.py")
+
+    def _save(self) -> None:
+        met: dict[Key, Entry] = {}
+        for test, messages in self._met.items():
+            for site, message in messages.items():
+                tidy = TEMPORARY.sub("/site", message).strip().removeprefix("Error: ")
+                entry = Entry(*site.key, tidy, test)
+                known = self._entries.get(site.key)
+                if known is None or (known.test == test and _differ(known.message, tidy)):
+                    met.setdefault(site.key, entry)
+        save({**self._entries, **met})
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether messages differ in more than ports, addresses and times."""
+    return re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "", one) != re.sub(
+        r"[0-9a-f]*[0-9][0-9a-f]*", "", other
+    )
