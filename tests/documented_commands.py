@@ -39,6 +39,7 @@ OPERATORS = frozenset({";", ";;", "&&", "||", "|", "&", "(", ")"})
 SPOKEN_OF = {"systemctl", "command", "visudo"}
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 SHELL = {"", "console", "sh", "bash"}
+CRON = re.compile(r"(?:@[a-z]+|[0-9*/,-]+(?: [0-9*/,-]+){4}) +")
 PROMPT = re.compile(r"(?:\(\S+\) )?[$#] ")
 
 
@@ -91,13 +92,13 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def shell_lines(block: Block) -> Iterator[str]:
-    """What a block has for the shell: in a session, only what is typed."""
+    """What a block has for the shell: in a session, what is typed; of a crontab, the commands."""
     if block.kind in ("yaml", "yml"):
         for script in _scripts(yaml.safe_load(block.text)):
             yield from _joined(script.splitlines())
-    elif block.kind == "cron":
-        fields = (re.fullmatch(r"(?:@\w+|(?:\S+\s+){4}\S+)\s+(.*)", line) for line in block.lines)
-        yield from (found[1].replace("\\%", "%") for found in fields if found)
+    elif block.kind == "text":
+        jobs = (CRON.match(line) for line in block.lines)
+        yield from (job.string[job.end() :] for job in jobs if job)
     elif block.kind in SHELL:
         for line in _joined(block.lines):
             prompt = PROMPT.match(line)

@@ -17,7 +17,6 @@ import pytest
 from imaging.errors import NodeError, Reason
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking
-from imaging.node.power.http_exchange import open_transport
 from tests.documented_commands import ROOT, blocks
 from tests.power_cards import quick_settings
 from tests.site_directory import SiteDirectory, inventory_rows
@@ -42,7 +41,17 @@ class Plug:
     turns: list[str] = field(default_factory=list)
     status: int = 200
     answer: str | None = None
-    place: str = ""
+    port: int = 0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it answers."""
+        return "127.0.0.1", self.port
+
+    @property
+    def place(self) -> str:
+        """The same in one word."""
+        return f"127.0.0.1:{self.port}"
 
     def turn(self, path: str) -> bytes:
         """Obey a request; gives the answer."""
@@ -69,7 +78,7 @@ def plugged() -> Iterator[Plug]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        plug.place = f"127.0.0.1:{server.server_address[1]}"
+        plug.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -149,17 +158,16 @@ def asking() -> Asking:
 
 
 async def test_the_model_has_all_verbs(plug: Plug, card_class: Callable[..., Any]) -> None:
-    async with open_transport() as transport:
-        card = card_class(transport, plug.place, asking(), off_s=0.001)
-        assert await card.status() is PowerState.ON
-        await card.turn_off()
-        assert await card.status() is PowerState.OFF
-        await card.turn_on()
-        await card.reset()
-        assert plug.turns == ["off", "on", "off", "on"]
-        assert plug.place in await card.info()
-        with pytest.raises(NodeError, match="knows no such thing"):
-            await card.shut_down()
+    card = card_class(*plug.address, asking(), off_s=0.001)
+    assert await card.status() is PowerState.ON
+    await card.turn_off()
+    assert await card.status() is PowerState.OFF
+    await card.turn_on()
+    await card.reset()
+    assert plug.turns == ["off", "on", "off", "on"]
+    assert plug.place in await card.info()
+    with pytest.raises(NodeError, match="knows no such thing"):
+        await card.shut_down()
 
 
 @pytest.mark.parametrize(
@@ -178,14 +186,12 @@ async def test_the_model_tells_what_is_refused(
     reason: Reason,
 ) -> None:
     plug.status, plug.answer = status, answer
-    async with open_transport() as transport:
-        with pytest.raises(NodeError) as caught:
-            await card_class(transport, plug.place, asking()).status()
+    with pytest.raises(NodeError) as caught:
+        await card_class(*plug.address, asking()).status()
     assert caught.value.reason is reason
 
 
 async def test_the_model_tells_what_does_not_answer(card_class: Callable[..., Any]) -> None:
-    async with open_transport() as transport:
-        with pytest.raises(NodeError) as caught:
-            await card_class(transport, "127.0.0.1:1", asking()).status()
+    with pytest.raises(NodeError) as caught:
+        await card_class("127.0.0.1", 1, asking()).status()
     assert caught.value.reason is Reason.NO_CMC

@@ -24,7 +24,7 @@ VARIABLE = [
     (r"\b\d+ s\b", "SECONDS"),
     (r"/\S*/(?=bed\b)", "/home/alice/"),
     (r"/\S*/(?=imaging-frisbeed\b)", "/opt/imaging/bin/"),
-    (r"\bversion \S+", "version VERSION"),
+    (r"^imaging \d\S+$", "imaging VERSION"),
     (r"\bprocess \d+", "process NUMBER"),
     (rf"\b{re.escape(getpass.getuser())}\b", "alice"),
     (r"^\S+: line \d+: *\d+ Killed .*", "Killed"),  # bash, when it is not asked by hand
