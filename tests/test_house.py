@@ -181,7 +181,13 @@ def test_no_wait_is_without_an_end(package: Sources) -> None:
 
 def test_everything_that_is_defined_is_used(package: Sources) -> None:
     commands = (ROOT / "pyproject.toml").read_text()
-    assert sorted(dead(package, commands)) == sorted(CALLED_FROM_OUTSIDE)
+    assert set(dead(package, commands)) <= CALLED_FROM_OUTSIDE.keys()
+    known = {
+        f"{place} {name}"
+        for place, (_, module) in package.items()
+        for name, _ in definitions(module)
+    }
+    assert known >= CALLED_FROM_OUTSIDE.keys()
 
 
 def test_what_is_wrong_is_found(tmp_path: Path) -> None:

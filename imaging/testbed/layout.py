@@ -260,15 +260,33 @@ def make_files(
         raise ConfigurationError(f"{nodes} nodes: must be 1 to {NODE_LIMIT}")
     if disk_size <= 0 or disk_size % 512:
         raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
-    folders = (layout.directory, layout.images, layout.pxelinux, layout.ssh, layout.fault_servers)
-    for folder in folders:
+    _make_directories(layout)
+    rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
+    layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+    _write_config(layout, nodes, network, lease_token, ports)
+    for row in rows:
+        _make_node(layout, row["control"]["hostname"], disk_size)
+
+
+def _make_directories(layout: Layout) -> None:
+    """Those that are there from the beginning, and what is in them whatever the nodes are."""
+    for folder in (
+        layout.directory,
+        layout.images,
+        layout.pxelinux,
+        layout.ssh,
+        layout.fault_servers,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     layout.ssh.chmod(0o700)
     write_servers(layout.fault_servers)
     (layout.pxelinux / "default").write_text(PXELINUX_DEFAULT)
     (layout.pxelinux / RAMDISK).write_text(PXELINUX_RAMDISK)
-    rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
-    layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _write_config(
+    layout: Layout, nodes: int, network: int, lease_token: str | None, ports: Ports
+) -> None:
     layout.config.touch(0o600)  # it holds a token
     layout.config.write_text(
         CONFIG.format(
@@ -286,8 +304,6 @@ def make_files(
         )
     )
     layout.config.chmod(0o600)
-    for row in rows:
-        _make_node(layout, row["control"]["hostname"], disk_size)
 
 
 def _row(number: int, nodes: int, network: int) -> dict[str, dict[str, str]]:
