@@ -29,7 +29,7 @@ from imaging.site.schema import Settings
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
-# many objects live as long as the run; to go through them again and again finds nothing
+# of a run, not of a service: nearly all objects live as long as it does, and it ends soon
 COLLECTION_THRESHOLDS = (50_000, 20, 100)
 LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
 
@@ -78,6 +78,8 @@ def run_operation(
             authorization,
             only_reads,
         )
+        gc.freeze()  # what is imported stays
+        gc.set_threshold(*COLLECTION_THRESHOLDS)
         run_site = RunSite(site.settings, site.inventory, authorization)
         try:
             return _logged(
@@ -109,8 +111,6 @@ def new_run_id() -> str:
 
 def _logged(command: str, site: Site, run_id: str, body: Callable[[], int]) -> int:
     """Run with the log open, where the traceback of what should not be goes."""
-    gc.freeze()  # what is imported stays
-    gc.set_threshold(*COLLECTION_THRESHOLDS)
     with open_log(site.settings.log.file, run_id, site.settings.log.level) as log_file:
         try:
             return body()

@@ -19,6 +19,7 @@ DUE_FACTOR = 2.5  # as often, when the first node has come
 EARLY = 0.9  # of the fastest boot so far: from then on a node is due
 SPARSE_SHARE = 0.25  # of that time is between two attempts before it
 SPARSE_AT_MOST_S = 2.0  # what a history that is wrong may cost a node
+LOGINS_AT_ONCE = 64  # a thousand at the same time take longer than each of them may
 SPARSE_FACTOR = 0.125  # of all attempts per second may be for nodes that are not due
 
 
@@ -65,10 +66,12 @@ class _Turns:
 class Polling:
     """What the nodes of a run share while they are searched.
 
-    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come.
+    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come. ``logins`` are
+    for those that answer ssh: to log in is work for this host.
     """
 
     polls_per_s: float
+    logins: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(LOGINS_AT_ONCE))
     _due: Mapping[str, float] = field(default_factory=dict)
     _surprise: trio.Event = field(default_factory=trio.Event)
     _turns: _Turns = field(init=False)

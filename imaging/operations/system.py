@@ -7,8 +7,8 @@ uptime: what booted too early is not accepted.
 import trio
 
 from imaging.errors import NodeError, Reason
-from imaging.node.connection import words
-from imaging.node.remote import UPTIME, Remote, RemoteError, SshLogin, open_remote, parse_uptime
+from imaging.node.connection import connect, words
+from imaging.node.remote import UPTIME, Remote, RemoteError, SshLogin, log_in, parse_uptime
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
@@ -41,9 +41,7 @@ class SshSearch:
             await self._polling.pause(0)
             while True:
                 try:
-                    with trio.fail_after(ssh.attempt_timeout_s):
-                        async with open_remote(self._address, self._login) as remote:
-                            await self._prove(remote)
+                    await self._try_once(ssh.attempt_timeout_s)
                     self._polling.found()
                     return
                 except (OSError, trio.TooSlowError) as error:
@@ -58,6 +56,23 @@ class SshSearch:
             reason=Reason.NO_SSH,
             hint="has it booted, and may the user log in with [ssh] key?",
         )
+
+    async def _try_once(self, timeout_s: float) -> None:
+        """One connection, and one login. Raises OSError, TooSlowError and RemoteError."""
+        with trio.fail_after(timeout_s):
+            stream = await connect(self._address, self._login.port)
+        try:
+            await self._polling.logins.acquire()
+        except BaseException:
+            stream.close()
+            raise
+        try:
+            # from now on only: how long others take is no fault of this node
+            with trio.fail_after(timeout_s):
+                async with log_in(stream, self._login) as remote:
+                    await self._prove(remote)
+        finally:
+            self._polling.logins.release()
 
     async def _run(self, remote: Remote, command: str) -> tuple[int, str]:
         """Run a command; both it and its answer are told."""

@@ -39,7 +39,7 @@ from imaging.testbed.ssh import SshHost
 
 log = logging.getLogger(__name__)
 
-COLLECTION_THRESHOLDS = (50_000, 20, 100)  # most of what there is lives as long as the testbed
+COLLECTION_THRESHOLDS = (50_000, 10, 10)  # nearly all objects live as long as the testbed
 PORTS = "does another program listen there?"
 GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
 FIRST_NETWORK, NETWORKS = 64, 128
