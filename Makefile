@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs messages clean
+.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs reference messages clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -17,6 +17,7 @@ help:
 	@echo "make deb     a Debian package for this release of Debian, in dist/"
 	@echo "make completions  write etc/completion anew"
 	@echo "make docs    the documentation as HTML, in build/docs"
+	@echo "make reference  write docs/reference and the manual pages anew, from the code"
 	@echo "make schemas write docs/*.schema.json anew"
 	@echo "make picture record the README's picture anew (docs/pictures)"
 	@echo "make messages  write docs/reference/messages.md anew (tests/messages/catalogue.py tells more)"
@@ -67,6 +68,9 @@ completions: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
+reference: $(STAMP)
+	$(BIN)/python -m docs.generate
 
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs

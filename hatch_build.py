@@ -31,8 +31,8 @@ class SharedDataHook(BuildHookInterface[Any]):
             if name.startswith("imaging"):
                 copy = shutil.copy(scripts / "imaging.fish", self._copies / f"{name}.fish")
                 shared[str(copy)] = f"share/fish/vendor_completions.d/{name}.fish"
-        for page in sorted((Path(self.root) / "docs/man").glob("*.1")):
-            shared[str(page)] = f"share/man/man1/{page.name}"
+        for page in sorted((Path(self.root) / "docs/man").glob("*.[1-9]")):
+            shared[str(page)] = f"share/man/man{page.suffix[1:]}/{page.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the copies."""

@@ -5,11 +5,11 @@ Here, a link to a page of the repository goes to that page, and one to any other
 it beside the pages.
 """
 
-import logging
 from pathlib import Path
 
 from docutils import nodes
 from pygments.lexers.data import JsonLexer
+from pygments.lexers.special import TextLexer
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
@@ -20,13 +20,14 @@ author = "the authors of imaging"
 release = version = imaging.__version__
 
 extensions = ["myst_parser"]
-exclude_patterns = ["man*"]
+exclude_patterns = ["man"]
 myst_heading_anchors = 4
 highlight_language = "text"
 html_theme = "furo"
 html_title = f"imaging {release}"
 html_copy_source = False
 html_show_copyright = False
+html_use_index = False
 
 DOCS = Path(__file__).parent
 
@@ -52,7 +53,6 @@ def turn_to_pages(_app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Register what this file adds."""
     app.add_lexer("jsonl", JsonLexer)
-    # a directory of pages may still be empty
-    directives = logging.getLogger("sphinx.sphinx.directives.other")
-    directives.addFilter(lambda record: getattr(record, "subtype", "") != "empty_glob")
+    for language in ("cron", "sudoers"):  # which pygments does not know
+        app.add_lexer(language, TextLexer)
     app.connect("doctree-read", turn_to_pages)

@@ -97,8 +97,10 @@ def test_the_wheel_is_the_package_and_what_shells_and_man_look_for(
     assert f"{NAME}.data/data/share/zsh/site-functions/_imaging" in shared
     assert f"{NAME}.data/data/share/bash-completion/completions/imaging-load" in shared
     assert f"{NAME}.data/data/share/fish/vendor_completions.d/imaging-load.fish" in shared
-    pages = {Path(name).name for name in shared if "/man/man1/" in name}
-    assert pages == {Path(name).name for name in files if re.fullmatch(r"docs/man/.*\.1", name)}
+    pages = {name.partition("/share/man/")[2] for name in shared if "/share/man/" in name}
+    manuals = [Path(name) for name in files if name.startswith("docs/man/")]
+    assert {"man1/imaging-load.1", "man5/imaging.conf.5"} <= pages
+    assert pages == {f"man{manual.suffix[1:]}/{manual.name}" for manual in manuals}
     assert others - shared == {
         f"{NAME}.dist-info/{name}"
         for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
