@@ -67,7 +67,8 @@ class Invocation:
 
 def pages() -> list[Path]:
     """All that people read."""
-    written = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    written = [*top, *(ROOT / "docs").rglob("*.md")]
     return sorted(page for page in written if "reference" not in page.parts)
 
 
