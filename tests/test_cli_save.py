@@ -90,7 +90,7 @@ def test_without_reset_the_node_stays_in_the_ramdisk(testbed: Commands, images: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "new", "1-2"], "exactly one node, not 2 (fit01 fit02)"),
+        (["-o", "new", "1-2"], "only one node can be saved, not 2 (fit01 fit02)"),
         (["-o", "new"], "no node selected"),
         (["-o", "new", "99"], "'99' is not a node"),
         (["1"], "--output"),
@@ -102,7 +102,7 @@ def test_without_reset_the_node_stays_in_the_ramdisk(testbed: Commands, images: 
         (["-o", ".hidden", "1"], "cannot be the name of an image"),
         (["-o", "alias", "--force", "1"], "is an alias of sample.ndz, and is kept"),
         (["-o", "folder", "--force", "1"], "is no regular file"),
-        (["-o", "new", "--comment", "x" * 2001, "1"], "longer than 2000"),
+        (["-o", "new", "--comment", "x" * 2001, "1"], "more than 2000"),
         (["-o", "new", "-t", "-1", "1"], "-t"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_comment_that_is_no_text_is_refused(testbed: Commands, images: Path) -
     before, requests = names(images), testbed.requests()
     done = testbed.run("sh", "-c", "imaging-save -o new --comment \"$(printf 'caf\\351')\" 1")
     assert done.returncode == 2
-    assert "not UTF-8 text" in done.stderr
+    assert "--comment: the text is not UTF-8" in done.stderr
     assert (names(images), testbed.requests()) == (before, requests)
 
 

@@ -15,9 +15,10 @@ from subprocess import PIPE
 import pytest
 
 from imaging.feedback.records import history_schema
-from imaging.feedback.records.history import HistoryError, open_history
+from imaging.feedback.records.history import History, HistoryError, open_history
 from imaging.feedback.records.history_sink import HistorySink
 from tests.history_samples import fine, image_of, record, report
+from tests.messages.recorder import heard
 
 
 @pytest.fixture
@@ -158,7 +159,8 @@ def test_a_file_that_stays_locked_is_given_up_in_time(path: Path) -> None:
         sink = HistorySink(path)
         sink.finish(report(2, fine("fit01")))
         assert time.monotonic() - started < 4
-        assert sink.problem == f"the history {path} cannot be used: database is locked"
+        told = f"the history {path} cannot be used: database is locked ("
+        assert str(sink.problem).startswith(told)
         assert image_of(path) is not None, "reading goes on"
     finally:
         holder.close()
@@ -183,6 +185,18 @@ def test_a_disk_that_hangs_is_given_up_in_time(path: Path, monkeypatch: pytest.M
     sink.finish(dataclasses.replace(report(1, fine("fit01")), patience=0.1))
     woken.set()
     assert sink.problem == f"the history {path} did not answer in 0.1 s"
+    heard(sink.problem)
+
+
+def test_a_bug_is_no_traceback_for_the_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(History, "record", fail)
+    sink = HistorySink(path)
+    sink.finish(report(1, fine("fit01")))
+    assert sink.problem == "internal error: the traceback is in the log"
+    heard(sink.problem)
 
 
 def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -185,6 +185,11 @@ def test_without_checksums_the_counts_must_agree(plain: bytes) -> None:
         check(changed)
 
 
+def test_more_groups_than_there_can_be_are_refused(good: bytes) -> None:
+    with pytest.raises(LayoutError, match="is ext4 with more than 131072 block groups"):
+        check(with_superblock(good, setting(0x04, 0x0FFFFFFF)), size=1 << 50)
+
+
 def test_metadata_must_be_inside(plain: bytes) -> None:
     changed = bytearray(plain)
     struct.pack_into("<I", changed, 2048, 1 << 30)

@@ -5,6 +5,7 @@ by the tests of the commands.
 """
 
 import ipaddress
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,7 +179,7 @@ def test_a_node_to_which_no_route_leads() -> None:
 
 async def test_a_port_that_cannot_be_locked(server_of: MakeServer, tmp_path: Path) -> None:
     server = server_of("exit 1", ports=(7000, 7000))
-    (tmp_path / "port-7000").mkdir()
+    os.mkfifo(tmp_path / "port-7000.lock")
     failure = await run_to_failure(server)
     assert failure.reason is Reason.SERVER_FAILED
     assert "cannot lock port " in str(failure)

@@ -169,7 +169,7 @@ def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -
         ("[leases]\ntoken = a b", 2, "token: holds blanks, or what is not ASCII"),
         ("[leases]\nurl = ftp://a.example", 2, "url: is not of the form https://HOST"),
         ("[leases]\nurl = https://a.example/?b", 2, "url: must have neither login nor query"),
-        ("[images]\ndirectory = ~nobody-at-all/x", 2, "directory: there is no such user"),
+        ("[images]\ndirectory = ~nobody-at-all/x", 2, "nobody-at-all/x: there is no such user"),
     ],
 )
 def test_errors_name_file_and_line(layers: Layers, text: str, line: int, words: str) -> None:

@@ -229,7 +229,7 @@ def read_quorum(
         raise click.BadParameter(f"{value!r} is no number of nodes (30) and no percentage (90%)")
     number = int(found[1])
     if number == 0:
-        raise click.BadParameter("a quorum of no node is always reached")
+        raise click.BadParameter("must be at least one node: none is always reached")
     if found[2]:
         return lambda total: math.ceil(total * number / 100)
     return partial(_at_least, number)

@@ -217,4 +217,6 @@ def _write_whole(file: Path, data: bytes) -> None:
                 Path(partial).unlink()
             raise
     except OSError as error:
-        raise ImagingError(f"{file}: cannot be written: {error.strerror}") from error
+        raise ImagingError(
+            f"{file}: cannot be written: {error.strerror}", hint="see --output"
+        ) from error

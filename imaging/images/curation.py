@@ -280,4 +280,6 @@ def state_of(path: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigurationError(f"{printable(str(path))}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{printable(str(path))}: {error.strerror}", hint="imaging-list shows what is there"
+        ) from error

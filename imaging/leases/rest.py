@@ -81,7 +81,8 @@ def _trust(settings: LeasesSettings) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:  # ssl's own errors are such, too
-        words = error.strerror or str(error)
+        is_garbage = isinstance(error, ssl.SSLError)
+        words = "it holds no certificates" if is_garbage else error.strerror
         raise ConfigurationError(f"[leases] ca_file {settings.ca_file}: {words}") from error
 
 

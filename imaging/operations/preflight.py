@@ -131,7 +131,9 @@ def last_failed(settings: Settings, inventory: Inventory, command: str) -> Faile
     if last is None:
         raise ConfigurationError(f"{file} knows of no {command} of {login_name()}", hint=NAME_THEM)
     if not last.failed or last.image is None:
-        raise ConfigurationError(f"nothing to try again: all went fine in {last.run_id}")
+        raise ConfigurationError(
+            f"nothing to try again: all went fine in {last.run_id}", hint=NAME_THEM
+        )
     nodes = [inventory.named(name) for name in last.failed]
     gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
     if gone:
@@ -175,7 +177,7 @@ def plan_save(
     """
     if len(nodes) != 1:
         raise ConfigurationError(
-            f"imaging-save saves exactly one node, not {len(nodes)} ({format_selection(nodes)})"
+            f"only one node can be saved, not {len(nodes)} ({format_selection(nodes)})"
         )
     if len(comment) > COMMENT_LIMIT:
         raise ConfigurationError(f"--comment: the text has more than {COMMENT_LIMIT} characters")

@@ -187,7 +187,9 @@ def _own_programs(directory: Path) -> dict[str, Entry]:
             if file.is_file() and ".so" not in file.name:
                 entries[f"usr/bin/{file.name}"] = File(file.read_bytes(), executable=True)
     except OSError as error:
-        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{error.filename}: {error.strerror}", hint="see --frisbee-bin"
+        ) from error
     missing = [name for name in ("frisbee", "imagezip") if f"usr/bin/{name}" not in entries]
     if missing:
         raise ConfigurationError(

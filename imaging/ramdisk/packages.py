@@ -151,7 +151,10 @@ def read_package(file: Path, wanted: Callable[[str], bool]) -> dict[str, Entry]:
     except FileNotFoundError as error:
         raise ConfigurationError("there is no dpkg-deb", hint="this needs Debian") from error
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise PackageError(f"{file} is no package that can be read: {error}") from error
+        raise PackageError(
+            f"{file} is no package that can be read: {error}",
+            hint="remove it, to have it fetched anew",
+        ) from error
     return found
 
 

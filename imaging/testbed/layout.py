@@ -345,7 +345,9 @@ def _part(disk: Path) -> None:
     done = subprocess.run(copy, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         own.unlink(missing_ok=True)
-        raise ConfigurationError(f"{disk} cannot be copied: {done.stderr.strip()}")
+        raise ConfigurationError(
+            f"{disk} cannot be copied: {done.stderr.strip()}", hint="is there room for it?"
+        )
     own.replace(disk)
 
 

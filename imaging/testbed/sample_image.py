@@ -58,5 +58,6 @@ def make_image(disk: Path, image: Path) -> None:
     if done.returncode != 0:
         partial.unlink(missing_ok=True)
         words = done.stderr.strip().splitlines()
-        raise ImagingError(f"cannot make the image {image}: {words[-1] if words else 'no words'}")
+        why = words[-1] if words else "imaging-imagezip said nothing"
+        raise ImagingError(f"cannot make the image {image}: {why}", hint="is there room for it?")
     partial.replace(image)

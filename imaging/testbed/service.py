@@ -173,7 +173,9 @@ async def _open_leases(
         book = LeaseBook(layout.leases_file)
         listeners = await trio.open_tcp_listeners(LEASES_PORT, host=server_address(network))
     except OSError as error:
-        raise ImagingError(f"cannot serve {layout.leases_file}: {error.strerror}") from error
+        raise ImagingError(
+            f"cannot serve {layout.leases_file}: {error.strerror}", hint="remove it"
+        ) from error
     except (ValueError, TypeError) as error:
         raise ImagingError(
             f"cannot serve {layout.leases_file}: it holds no leases", hint="remove it"

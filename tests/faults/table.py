@@ -87,7 +87,7 @@ BATCHES = {
         (
             Row("ssh=refuse", Reason.NO_SSH),
             Row("ssh=hang", Reason.NO_SSH),
-            Row("ssh=wrong-key", Reason.NO_SSH, "Permission denied"),
+            Row("ssh=wrong-key", Reason.NO_SSH, "permission denied"),
             Row("ssh=closes", Reason.NO_SSH),
             Row("ssh=garbage", Reason.NO_SSH),
         ),
@@ -137,7 +137,7 @@ BATCHES = {
         (
             Row("ssh=refuse", Reason.TIMEOUT, "reset"),
             Row("ssh=hang", Reason.TIMEOUT, "no answer"),
-            Row("ssh=wrong-key", Reason.TIMEOUT, "Permission denied"),
+            Row("ssh=wrong-key", Reason.TIMEOUT, "permission denied"),
             Row("ssh=closes", Reason.TIMEOUT),
             Row("ssh=garbage", Reason.TIMEOUT),
         ),
@@ -146,12 +146,15 @@ BATCHES = {
     "status": Batch(("imaging-status",), CARDS, limit_s=5),
     "off": Batch(
         ("imaging-off",),
-        (Row("cmc=ignore-off", Reason.POWER_REFUSED, "not off within"), Row("cmc=late:0.2")),
+        (
+            Row("cmc=ignore-off", Reason.POWER_REFUSED, "does not say off within"),
+            Row("cmc=late:0.2"),
+        ),
         limit_s=4,
     ),
     "on": Batch(
         ("imaging-on",),
-        (Row("cmc=ignore-on", Reason.POWER_REFUSED, "not on within"), Row("cmc=late:0.2")),
+        (Row("cmc=ignore-on", Reason.POWER_REFUSED, "does not say on within"), Row("cmc=late:0.2")),
         limit_s=4,
     ),
 }

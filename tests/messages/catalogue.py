@@ -1,15 +1,18 @@
 """The catalogue: for each place that makes a message, one of its messages and the test that has
 provoked it.
 
-``pytest --record-messages`` writes it anew for the places that the tests of that run have met. In
-every other run, a test that is named here fails when it does not provoke its messages any more.
+``pytest --record-messages FILE...`` (without ``-n``) adds the places that the tests of that run
+have met. In every other run, a test that is named here fails when it does not provoke its messages
+any more. Who adds a message writes a test that provokes it, records that test, and commits both;
+``make messages`` then writes the page, and follows tests that have moved to another file.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests.messages.sites import Site, sites
+from tests.messages.sites import ROOT, Site, sites
 
 FILE = Path(__file__).with_name("catalogue.json")
 
@@ -56,3 +59,20 @@ def sites_of(entries: dict[Key, Entry]) -> dict[str, list[Site]]:
             seen.add(site.key)
             wanted.setdefault(entry.test, []).append(site)
     return wanted
+
+
+def relocate(entries: dict[Key, Entry]) -> dict[Key, Entry]:
+    """Follow tests that have moved to another file, where only one has that name."""
+    homes: dict[str, set[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE):
+            homes.setdefault(name, set()).add(file.relative_to(ROOT).as_posix())
+
+    def moved(entry: Entry) -> Entry:
+        home, _, test = entry.test.partition("::")
+        there = homes.get(test.partition("[")[0], set())
+        return (
+            replace(entry, test=f"{min(there)}::{test}") if there and home not in there else entry
+        )
+
+    return {key: moved(entry) for key, entry in entries.items()}

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from tests.messages.catalogue import Entry, load
+from tests.messages.catalogue import Entry, load, relocate, save
 from tests.messages.sites import PARTS, ROOT
 
 PAGE = ROOT / "docs/reference/messages.md"
@@ -21,17 +21,13 @@ ROOMS = {
     "frisbee": "The data plane: frisbee, frisbeed, imagezip, imageunzip",
 }
 HEAD = """\
----
-orphan: true
----
-
 # Messages
 
-Every message of the commands, as a test has provoked it: names, numbers and paths are those of the
-test. A message says what is wrong, of which node, file or setting, and in brackets what to do. A
-node that failed is named with its step and its reason word besides; the words are explained in
-[reports](../reports.md#reasons). The exit code is 2 when something was found wrong before any node
-was touched, 1 otherwise.
+Every message of the commands, as a test has provoked it, with the names, numbers and paths of the
+test; usage texts are left out. A message says what is wrong, of which node, file or setting, and in
+brackets what to do. A node that failed is named with its step and its reason word besides; the
+words are explained in [Reasons](reasons.md). The exit code is 2 when something was found
+wrong before any node was touched, 1 otherwise.
 
 This page is made from `tests/messages/catalogue.json`: `make messages` writes it anew.
 """
@@ -49,7 +45,7 @@ def rendered(entries: list[Entry]) -> str:
     whole = [entry for entry in entries if entry.kind not in PARTS]
     whole.sort(key=lambda entry: (order.index(room(entry)), entry.message.lower()))
     for name, group in groupby(whole, key=room):
-        lines = dict.fromkeys(entry.message.strip() for entry in group)
+        lines = dict.fromkeys(entry.message.splitlines()[0] for entry in group)
         pieces.append(f"\n## {ROOMS[name]}\n\n```text\n" + "\n".join(lines) + "\n```\n")
     return "".join(pieces)
 
@@ -60,5 +56,6 @@ def current() -> str:
 
 
 if __name__ == "__main__":
+    save(relocate(load()))
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(current())

@@ -12,6 +12,7 @@ from imaging.jitter import jittered
 from imaging.site.power_schema import PowerSettings
 
 T = TypeVar("T")
+NO_HTTP = "what answers speaks no HTTP"
 MEANS = "does it work by hand, and is it of the model that the inventory says?"
 TOLD_LIMIT = 200  # characters of what a card says that are shown
 

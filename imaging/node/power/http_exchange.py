@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import httpx
 import trio
 
-from imaging.node.power.asking import NoAnswerError
+from imaging.node.power.asking import NO_HTTP, NoAnswerError
 
 # for cards that speak plain HTTP: nobody is to load the CA bundle, which takes 30 ms
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-OVER, NO_HTTP = "it ended the connection", "what answers speaks no HTTP"
+OVER = "it ended the connection"
 _ONE_REQUEST = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 

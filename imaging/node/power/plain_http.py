@@ -10,7 +10,7 @@ import h11
 import trio
 
 from imaging.node.connection import connect, words
-from imaging.node.power.asking import NoAnswerError
+from imaging.node.power.asking import NO_HTTP, NoAnswerError
 
 READ_SIZE = 4096  # bytes
 
@@ -37,7 +37,7 @@ async def get(address: str, port: int, path: str, limit: int) -> Answer:
         try:
             return await _converse(trio.SocketStream(stream), f"{address}:{port}", path, limit)
         except h11.RemoteProtocolError as error:
-            raise NoAnswerError(str(error)) from error
+            raise NoAnswerError(NO_HTTP) from error
         except trio.BrokenResourceError as error:
             cause = error.__cause__
             what = words(cause) if isinstance(cause, OSError) else "the connection was lost"
