@@ -9,7 +9,6 @@ from pathlib import Path
 
 from docutils import nodes
 from pygments.lexers.data import JsonLexer
-from pygments.lexers.special import TextLexer
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
@@ -53,6 +52,4 @@ def turn_to_pages(_app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Register what this file adds."""
     app.add_lexer("jsonl", JsonLexer)
-    for language in ("cron", "sudoers"):  # which pygments does not know
-        app.add_lexer(language, TextLexer)
     app.connect("doctree-read", turn_to_pages)
