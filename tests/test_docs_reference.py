@@ -65,7 +65,7 @@ def test_every_option_is_on_the_page_of_its_command(made: dict[str, str]) -> Non
     assert len(options) > 150
     for name, option in options:
         page, manual = made[f"reference/commands/{name}.md"], made[f"man/{name}.1"]
-        assert re.search(rf"^\| `[^`]*(?<![\w-]){re.escape(option)}\b", page, re.MULTILINE), name
+        assert re.search(rf"^\| .*`{re.escape(option)}\b", page, re.MULTILINE), name
         assert f"\\fB{option.replace('-', chr(92) + '-')}\\fR" in manual, (name, option)
 
 

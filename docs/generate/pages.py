@@ -127,8 +127,13 @@ def _about(command: Command, heading: str) -> Iterator[str]:
     if examples:
         lines = "\n".join(examples)
         yield f"{heading} Examples\n\n```text\n{lines}\n```"
-    rows = [(f"`{option.form}`", text(option.meaning, names)) for option in command.options]
+    rows = [(_form(option.form), text(option.meaning, names)) for option in command.options]
     yield f"{heading} Options\n\n{_table(('option', 'meaning'), rows)}"
+
+
+def _form(words: str) -> str:
+    """How an option is written, each of its names apart: a line may end between them."""
+    return ", ".join(f"`{name}`" for name in words.split(", "))
 
 
 def _places(title: str, places: Sequence[prose.Place], command: Command) -> str:
@@ -158,7 +163,7 @@ def settings_page(settings: Sequence[Setting]) -> str:
                 f"`{setting.key}`",
                 f"`{setting.default}`" if setting.default else "",
                 setting.kind,
-                text(setting.meaning),
+                re.sub(r"\bdocs/(\w+\.md)", r"[docs/\1](../\1)", text(setting.meaning)),
             )
             for setting in members
         ]
