@@ -24,6 +24,7 @@ import trio
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
 from imaging.guard import Guard
 from imaging.site.locks import LockDirectory, LockTakenError
+from imaging.site.schema import MulticastSettings
 
 READY = re.compile(rb"^Using (?:Multicast|Broadcast|Unicast)\b", re.MULTILINE)
 BIND_FAILED = 98  # exit status of a frisbee server whose port is taken
@@ -69,6 +70,23 @@ class ServerPlan:
         first, last = self.ports
         group = self.groups[random.randrange(self.groups.num_addresses)]  # noqa: S311
         return Channel(self.address, str(group), random.randint(first, last))  # noqa: S311
+
+
+def own_address(settings: MulticastSettings, node_address: str) -> str:
+    """This host's address on the nodes' network: that of the settings, or the one facing a node.
+
+    Raises ConfigurationError when it is not ours, or when there is no route to the node.
+    """
+    address = settings.address or address_facing(node_address)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{address} is no address of this host: {error.strerror}",
+                hint="see [multicast] address",
+            ) from error
+    return address
 
 
 def address_facing(node_address: str) -> str:

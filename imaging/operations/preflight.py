@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from imaging.feedback.wording import is_encodable
 from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
-from imaging.multicast import ServerPlan, address_facing
+from imaging.multicast import ServerPlan, own_address
 from imaging.node.console import open_console
 from imaging.node.console_opener import console_opener
 from imaging.node.nextboot import NextbootDirectory
@@ -96,7 +95,7 @@ def _server_plan(
     return ServerPlan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
         image=image,
-        address=own_address(settings, node),
+        address=own_address(settings.multicast, node.control.ip),
         groups=multicast.group_network,
         ports=multicast.port_range,
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
@@ -196,7 +195,7 @@ def plan_save(
         image=image,
         settings=settings,
         nextboot=nextboot,
-        address=own_address(settings, node),
+        address=own_address(settings.multicast, node.control.ip),
         user=login_name(),
         comment=comment,
         reset=reset,
@@ -318,17 +317,3 @@ def checked_nextboot(
         for node in nodes:
             nextboot.refuse_foreign(node.control.mac, node.name)
     return nextboot
-
-
-def own_address(settings: Settings, node: Node) -> str:
-    """This host's address on the nodes' network. Raises ConfigurationError when it is not ours."""
-    address = settings.multicast.address or address_facing(node.control.ip)
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{address} is no address of this host: {error.strerror}",
-                hint="see [multicast] address",
-            ) from error
-    return address
