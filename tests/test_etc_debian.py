@@ -121,7 +121,14 @@ def test_it_is_installed_used_upgraded_and_purged(system: System) -> None:
     modes = system.succeed("stat", "-c", "%a %G", "/var/lib/imaging/images", "/run/lock/imaging")
     assert modes.split("\n")[:2] == ["2775 imaging", "1777 root"]
     added = system.files() - before
-    assert {"/usr/bin/imaging-load", "/usr/lib/systemd/system/imaging-monitor.service"} <= added
+    assert {
+        "/usr/bin/imaging-load",
+        "/usr/lib/systemd/system/imaging-monitor.service",
+        "/usr/share/bash-completion/completions/imaging-load",
+        "/usr/share/fish/vendor_completions.d/imaging-load.fish",
+        "/usr/share/man/man1/imaging-load.1.gz",
+        "/usr/share/zsh/vendor-completions/_imaging",
+    } <= added
     assert not [name for name in added if "/tmp/" in name]
 
     # what an administrator has written stays, also when the package comes again

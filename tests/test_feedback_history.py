@@ -150,6 +150,16 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
         assert len(history.runs()) == 1
 
 
+def test_a_file_that_is_no_database_is_closed_again(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(HistoryError, match="not a database") as caught:
+        record(path, report(1, fine("fit01")))
+    opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert caught.value  # whose traceback knows the connection
+    assert str(path) not in opened
+
+
 def test_a_file_that_stays_locked_is_given_up_in_time(path: Path) -> None:
     record(path, report(1, fine("fit01")))
     holder = sqlite3.connect(path, isolation_level=None)

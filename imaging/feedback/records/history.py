@@ -71,8 +71,12 @@ def _connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # transactions are begun where they are meant
     )
-    if writing:
-        _prefer_wal(connection)
+    try:
+        if writing:
+            _prefer_wal(connection)
+    except BaseException:  # as that it is no database
+        connection.close()
+        raise
     return connection
 
 

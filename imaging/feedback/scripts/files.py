@@ -11,6 +11,17 @@ from imaging.feedback.events import Event
 from imaging.feedback.outcomes import RunReport
 
 
+def _mode_of(path: Path) -> int:
+    """The mode of a file, or of the one that can be made there. Raises OSError.
+
+    Since Python 3.14, pathlib's exists() takes what cannot be reached for nothing.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return stat.S_IFREG
+
+
 def check_place(path: Path) -> Path:
     """The file that a path leads to, when it can be written there.
 
@@ -19,7 +30,7 @@ def check_place(path: Path) -> Path:
     """
     try:
         real = path.resolve()  # an alias stays one: what it leads to is replaced
-        mode = real.stat().st_mode if real.exists() else stat.S_IFREG
+        mode = _mode_of(real)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         words = error.strerror if isinstance(error, OSError) else "a loop of links"
         raise ConfigurationError(
