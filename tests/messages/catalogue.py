@@ -49,15 +49,15 @@ def save(entries: dict[Key, Entry]) -> None:
     FILE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
-def sites_of(entries: dict[Key, Entry]) -> dict[str, list[Site]]:
-    """The places that each test has to provoke, by the test's name."""
-    wanted: dict[str, list[Site]] = {}
-    seen = set()
+def sites_of(entries: dict[Key, Entry]) -> dict[str, list[list[Site]]]:
+    """What each test has to provoke, by the test's name: of each message one of its places."""
+    alike: dict[Key, list[Site]] = {}
     for site in sites():
-        entry = entries.get(site.key)
-        if entry is not None and (site.key not in seen):
-            seen.add(site.key)
-            wanted.setdefault(entry.test, []).append(site)
+        alike.setdefault(site.key, []).append(site)
+    wanted: dict[str, list[list[Site]]] = {}
+    for key, entry in entries.items():
+        if key in alike:
+            wanted.setdefault(entry.test, []).append(alike[key])
     return wanted
 
 
