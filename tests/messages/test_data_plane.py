@@ -12,6 +12,7 @@ from imaging.frisbee.disklayout.devices import partition_device
 from imaging.frisbee.disklayout.label import Kind, LayoutError, Partition
 from imaging.frisbee.errors import DiskError, UsageError
 from imaging.frisbee.source import SourceDisk
+from tests import ndz_samples
 
 BIN = Path(sys.executable).parent
 SESSION = ("-i", "127.0.0.1", "-m", "239.77.1.1", "-p", "7000", "out")
@@ -40,6 +41,18 @@ def test_what_the_tools_refuse(tmp_path: Path, words: tuple[str, ...], said: str
         check=False,
     )
     assert said in done.stderr
+    assert done.returncode != 0
+
+
+def test_an_image_that_ends_too_early(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [BIN / "imaging-imageunzip", "-", "out"],
+        cwd=tmp_path,
+        input=ndz_samples.truncated(),
+        capture_output=True,
+        check=False,
+    )
+    assert b"the image is truncated: " in done.stderr
     assert done.returncode != 0
 
 
