@@ -12,6 +12,7 @@ import trio
 from imaging.errors import Reason
 from imaging.feedback.events import Event, NodeFinished
 from imaging.feedback.outcomes import NodeOutcome
+from imaging.node.power.readiness import ready_cards
 from imaging.operations.power import PowerPlan, Verb, power
 from imaging.site.inventory import Interface, Node
 from imaging.site.schema import Settings
@@ -61,12 +62,9 @@ async def outcome_of(card: Card, verb: Verb) -> NodeOutcome:
         quick = msgspec.structs.replace(
             settings.power, port=port, settle_timeout_s=0.3, retry_delay_s=0.01
         )
-        plan = PowerPlan(
-            (Node(interface, interface),),
-            msgspec.structs.replace(settings, power=quick),
-            verb,
-            force=True,
-        )
+        nodes = (Node(interface, interface),)
+        cards = ready_cards(nodes, msgspec.structs.replace(settings, power=quick))
+        plan = PowerPlan(nodes, cards, verb, force=True)
         with trio.fail_after(5):
             await power(plan, events.append)
     (finished,) = [event for event in events if isinstance(event, NodeFinished)]

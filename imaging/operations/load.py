@@ -25,6 +25,7 @@ from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
+from imaging.node.power.readiness import Cards, card_of
 from imaging.operations.authorization import UNRESTRICTED, Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
@@ -77,6 +78,7 @@ class LoadPlan:
     nodes: tuple[Node, ...]
     image: Image
     settings: Settings
+    cards: Cards
     nextboot: NextbootDirectory
     server: ServerPlan
     reset: bool
@@ -113,7 +115,10 @@ class LoadPlan:
     def describe(self) -> list[str]:
         """What a dry run prints."""
         summary = self.image.summary
-        where = [f"  {node.name}: {node.control.ip}, CMC {node.cmc.ip}" for node in self.nodes]
+        where = [
+            f"  {node.name}: {node.control.ip}, {card_of(node, self.settings)}"
+            for node in self.nodes
+        ]
         return [
             f"would {self.summary}",
             f"image: {self.image.path}",
@@ -192,7 +197,7 @@ async def _load_node(
     polling: Polling,
     stagger: Stagger,
 ) -> None:
-    async with open_card(node, plan.settings) as card:
+    async with open_card(node, plan.cards, guard) as card:
         await _NodeLoad(plan, node, emit, server, card, guard, polling, stagger).run()
 
 

@@ -14,7 +14,8 @@ PowerModel = Literal["cmc", "redfish", "ipmi", "command"]
 BootOrder = Literal["shutdown", "reset", "cycle"]
 ORDERS_LIMIT = 8  # of an escalation
 # no control characters, no blanks, and not a colon, at which basic authentication ends it
-BmcUser = Annotated[str, Meta(pattern=r"^[!-9;-~]{0,64}$")]
+BMC_USER = re.compile(r"[!-9;-~]{0,64}")
+BmcUser = Annotated[str, Meta(pattern=f"^{BMC_USER.pattern}$")]
 COMMAND_PLACES = ("node", "hostname", "ip", "mac")  # {node} in a template of [power_command]
 
 
