@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -53,6 +54,13 @@ def command() -> None:
     help="How the ramdisk's telnet negotiates.",
 )
 @click.option("--shell", default="sh", show_default=True, help="The ramdisk's shell.")
+@click.option(
+    "--cards",
+    type=click.Choice(["cmc", "redfish"]),
+    default="cmc",
+    show_default=True,
+    help="How the commands speak to the power cards.",
+)
 @click.option("--simulate", is_flag=True, help="Ramdisks without processes: for many nodes.")
 @click.option(
     "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."
@@ -69,6 +77,7 @@ def up(
     power: str,
     telnetd: str,
     shell: str,
+    cards: Literal["cmc", "redfish"],
     simulate: bool,
     leases: bool,
     background: bool,
@@ -90,6 +99,7 @@ def up(
                 f"--power={power}",
                 f"--telnetd={telnetd}",
                 f"--shell={shell}",
+                f"--cards={cards}",
                 *(["--simulate"] if simulate else []),
                 *(["--leases"] if leases else []),
             )
@@ -109,6 +119,7 @@ def up(
                 ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i"), simulate
             ),
             leases=leases,
+            model=cards,
         )
         layout = Layout(directory.absolute())
         make_directory(layout)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, load_inventory
+from imaging.site.power_schema import PowerModel
 from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_servers
+from imaging.testbed.redfish import PASSWORD, USER
 
 CMC_PORT = 8080
 CONSOLE_PORT = 2323
@@ -35,10 +37,18 @@ directory = tftpboot/pxelinux.cfg
 ramdisk = {ramdisk}
 
 [power]
+# each card speaks redfish as well as cmc; the inventory may have a model for each node
+model = {model}
 port = {cmc_port}
 request_timeout_s = {request_timeout}
 attempts = 2
 retry_delay_s = 0.1
+
+[power_redfish]
+scheme = http
+port = {cmc_port}
+user = {bmc_user}
+password = {bmc_password}
 
 [boot]
 poll_s = 0.05
@@ -233,11 +243,18 @@ def make_directory(layout: Layout) -> None:
 
 
 def make_files(
-    layout: Layout, *, nodes: int, network: int, disk_size: int, lease_token: str | None = None
+    layout: Layout,
+    *,
+    nodes: int,
+    network: int,
+    disk_size: int,
+    model: PowerModel = "cmc",
+    lease_token: str | None = None,
 ) -> None:
     """Make the directory's files; images and disks that are there are kept.
 
-    ``disk_size`` is in bytes, a multiple of 512; with a token, the settings have leases of the
+    ``disk_size`` is in bytes, a multiple of 512; ``model`` is how the commands speak to all cards;
+    with a token, the settings have leases of the
     testbed's own service. Raises ConfigurationError.
     """
     if not 1 <= nodes <= NODE_LIMIT:
@@ -262,7 +279,10 @@ def make_files(
     layout.config.write_text(
         CONFIG.format(
             ramdisk=RAMDISK,
+            model=model,
             cmc_port=CMC_PORT,
+            bmc_user=USER,
+            bmc_password=PASSWORD,
             console_port=CONSOLE_PORT,
             ssh_port=SSH_PORT,
             disk=DISK_DEVICE,
