@@ -1,10 +1,10 @@
 # Everything happens in a virtual environment in .venv; only python3, venv and make are assumed.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.13 python3.14 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lab check format schemas bench bench-check clean
+.PHONY: help install demo test soak lab check format deb completions schemas picture bench bench-check docs reference messages clean
 
 help:
 	@echo "make demo    load a disk image onto 8 virtual nodes of this machine"
@@ -14,7 +14,13 @@ help:
 	@echo "make lab     as root: QEMU machines that boot over PXE, from the ramdisk to a saved image (LAB=options)"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
+	@echo "make deb     a Debian package for this release of Debian, in dist/"
+	@echo "make completions  write etc/completion anew"
+	@echo "make docs    the documentation as HTML, in build/docs"
+	@echo "make reference  write docs/reference and the manual pages anew, from the code"
 	@echo "make schemas write docs/*.schema.json anew"
+	@echo "make picture record the README's picture anew (docs/pictures)"
+	@echo "make messages  write docs/reference/messages.md anew (tests/messages/catalogue.py tells more)"
 	@echo "make bench   measure speed, and write docs/benchmarks.md (ONLY=part RUNS=n)"
 	@echo "make bench-check  measure, and fail when a committed ratio has become much worse"
 	@echo "make clean   remove what the others made"
@@ -22,7 +28,7 @@ help:
 install: $(STAMP)
 
 $(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "imaging needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "imaging needs Python 3.11 to 3.14 (set PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
@@ -30,8 +36,12 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/imaging-testbed demo
 
+# what holds commands to a second runs by itself, after the rest
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	status=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" || status=1; \
+	$(BIN)/python -m pytest -m e2e || status=1; \
+	exit $$status
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak
@@ -50,9 +60,27 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+deb: $(STAMP)
+	etc/debian/build $(BIN)/python
+
+completions: $(STAMP)
+	$(BIN)/python -m imaging.cli.completion_scripts etc/completion
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
+reference: $(STAMP)
+	$(BIN)/python -m docs.generate
+
 schemas: $(STAMP)
 	$(BIN)/python -m imaging.feedback.scripts.schemas docs
 	$(BIN)/python -m imaging.monitor.schema docs
+
+picture: $(STAMP)
+	$(BIN)/python -m tests.pictures
+
+messages: $(STAMP)
+	$(BIN)/python -m tests.messages.page
 
 BENCH := $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
@@ -63,4 +91,4 @@ bench-check: $(STAMP)
 	$(BENCH) --check
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,6 +9,8 @@ import pytest
 
 from tests.commands import Commands
 
+pytest_plugins = ["tests.messages.plugin"]
+
 
 def pytest_configure() -> None:
     """As a background job, the tests ignore Ctrl-C, and so would the commands that they start."""

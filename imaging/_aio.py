@@ -5,14 +5,44 @@ The loop must be the outermost thing of a run, so that no task outlives it.
 
 import asyncio
 import logging
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
+
+def _mend_python_3_14() -> None:
+    """Give trio-asyncio 0.16 what it needs of asyncio, and Python 3.14 has no more.
+
+    Two names are gone of which it derives classes; that of the watcher is never used, since we
+    start no process by asyncio. And the tasks of 3.14 ask the thread which loop is running, where
+    trio-asyncio has only replaced ``asyncio.get_running_loop``. It is told for as long as a
+    callback runs, and not between them, when it is the turn of trio's tasks.
+    """
+    library: Any = asyncio
+    library.AbstractChildWatcher = type("AbstractChildWatcher", (), {})
+    library.events.BaseDefaultEventLoopPolicy = library.events._BaseDefaultEventLoopPolicy
+    get_running_loop, set_running_loop = library._get_running_loop, library._set_running_loop
+    run = library.Handle._run
+
+    def run_in_its_loop(handle: Any) -> None:
+        before = get_running_loop()
+        set_running_loop(handle._loop)
+        try:
+            run(handle)
+        finally:
+            set_running_loop(before)
+
+    library.Handle._run = run_in_its_loop
+
+
+if sys.version_info >= (3, 14):
+    _mend_python_3_14()
+
 with warnings.catch_warnings():
-    # of its own making, on Python 3.12 and 3.13; a user with -W default has no use for it
-    warnings.filterwarnings("ignore", "'AbstractChildWatcher' is deprecated", DeprecationWarning)
+    # of its own making, on Python 3.12 and later; a user with -W default has no use for it
+    warnings.filterwarnings("ignore", ".*is deprecated", DeprecationWarning)
     import trio_asyncio
 
 P = ParamSpec("P")

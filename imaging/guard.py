@@ -53,16 +53,18 @@ class Guard:
             yield
 
     @contextmanager
-    def file(self, path: str, companion: str) -> Iterator[None]:
-        """Remove a file whose writers lock it, if nobody does, should the block not end.
+    def partial(self, path: str, staged: str, kept: str, sidecar: str) -> Iterator[None]:
+        """Remove a partial image, which its writers lock, if nobody does, should the block not end.
 
         It need not be there yet, and may come late when a thread was left behind: it is watched
-        until the end of the command when the block is left by an exception. ``companion`` is a
-        file that goes with it, if there is one then.
+        until the end of the command when the block is left by an exception. Its sidecar is
+        ``staged``, and that of the image which it replaces ``kept``, until it is the image: then
+        ``sidecar`` is that of the image, whichever that is.
         """
-        self._tell("watch", "file", path, companion)
+        what = ("partial", path, staged, kept, sidecar)
+        self._tell("watch", *what)
         yield
-        self._tell("forget", "file", path, companion)
+        self._tell("forget", *what)
 
     @contextmanager
     def terminal(
@@ -204,8 +206,8 @@ def undo(descriptor: int, kind: object, *what: object) -> None:
             told, found = (os.path.join(directory, end) for end in (target, os.readlink(place)))
             if os.path.normpath(found) == os.path.normpath(told):
                 os.unlink(place)
-        case "file", str(path), str(companion):
-            _remove_unlocked(path, companion)
+        case "partial", str(path), str(staged), str(kept), str(sidecar):
+            _remove_unlocked(path, staged, kept, sidecar)
         case "group", int(leader), int(started):
             if started in (-1, start_time(leader)):
                 os.killpg(leader, signal.SIGKILL)
@@ -213,9 +215,13 @@ def undo(descriptor: int, kind: object, *what: object) -> None:
             _give_back(descriptor, changed, before, bytes.fromhex(goodbye))
 
 
-def _remove_unlocked(path: str, companion: str) -> None:
-    """Remove a regular file that nobody writes: no link is followed, no pipe waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _remove_unlocked(path: str, staged: str, kept: str, sidecar: str) -> None:
+    """Remove a partial image that nobody writes: no link is followed, no pipe waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:  # it has become the image, or there was none
+        _give_sidecar(sidecar, theirs=staged, other=kept)
+        return
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         return
@@ -229,9 +235,21 @@ def _remove_unlocked(path: str, companion: str) -> None:
                 return  # it is somebody else's by now
         time.sleep(0.005)
     if os.path.samestat(status, os.lstat(path)):
-        with suppress(FileNotFoundError):
-            os.unlink(companion)
+        is_image = status.st_nlink > 1
+        theirs, other = (staged, kept) if is_image else (kept, staged)
+        _give_sidecar(sidecar, theirs=theirs, other=other)
         os.unlink(path)
+
+
+def _give_sidecar(place: str, *, theirs: str, other: str) -> None:
+    """Let an image have its own sidecar, where there is none; the other one is nobody's."""
+    with suppress(FileNotFoundError):
+        if os.path.lexists(place):
+            os.unlink(theirs)
+        else:
+            os.rename(theirs, place)
+    with suppress(FileNotFoundError):
+        os.unlink(other)
 
 
 def _give_back(terminal: int, changed: "list[Any]", before: "list[Any]", goodbye: bytes) -> None:

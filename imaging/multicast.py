@@ -9,6 +9,7 @@ import ipaddress
 import os
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ import trio
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
 from imaging.guard import Guard
 from imaging.site.locks import LockDirectory, LockTakenError
+from imaging.site.schema import MulticastSettings
 
 READY = re.compile(rb"^Using (?:Multicast|Broadcast|Unicast)\b", re.MULTILINE)
 BIND_FAILED = 98  # exit status of a frisbee server whose port is taken
@@ -70,8 +72,28 @@ class ServerPlan:
         return Channel(self.address, str(group), random.randint(first, last))  # noqa: S311
 
 
+def own_address(settings: MulticastSettings, node_address: str) -> str:
+    """This host's address on the nodes' network: that of the settings, or the one facing a node.
+
+    Raises ConfigurationError when it is not ours, or when there is no route to the node.
+    """
+    address = settings.address or address_facing(node_address)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{address} is no address of this host: {error.strerror}",
+                hint="see [multicast] address",
+            ) from error
+    return address
+
+
 def address_facing(node_address: str) -> str:
-    """The address of this host from which a node is reached. Nothing is sent."""
+    """The address of this host from which a node is reached. Nothing is sent.
+
+    Raises ConfigurationError when there is no route to it.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((node_address, 9))
@@ -117,11 +139,12 @@ class FrisbeeServer:
             raise InfrastructureError(
                 f"the frisbee server died with {_describe(status)}: {self._last_words()}",
                 reason=Reason.SERVER_DIED,
+                hint=self._command(channel),
             )
         raise InfrastructureError(
             f"the frisbee server did not start ({_describe(status)}): {self._last_words()}",
             reason=Reason.SERVER_FAILED,
-            hint=f"the command was: {' '.join(self._plan.argv(channel))}",
+            hint=self._command(channel),
         )
 
     @contextmanager
@@ -151,6 +174,10 @@ class FrisbeeServer:
             hint="see [multicast] ports",
         )
 
+    def _command(self, channel: Channel) -> str:
+        """What to do about a server that failed: see what it says to oneself."""
+        return f"the command was: {shlex.join(self._plan.argv(channel))}"
+
     def _last_words(self) -> str:
         return " / ".join(word for word in self._words if word) or "it said nothing"
 
@@ -170,6 +197,7 @@ class FrisbeeServer:
             raise InfrastructureError(
                 f"cannot start the frisbee server {argv[0]}: {error.strerror}",
                 reason=Reason.SERVER_FAILED,
+                hint="see [multicast] server",
             ) from error
         try:
             with self._guard.group(process.pid), trio.CancelScope() as starting:
@@ -180,6 +208,7 @@ class FrisbeeServer:
                 f"the frisbee server was not ready within {self._plan.ready_timeout_s:g} s: "
                 f"{self._last_words()}",
                 reason=Reason.SERVER_FAILED,
+                hint=self._command(channel),
             )
         finally:
             _kill(process)
@@ -220,5 +249,8 @@ def _kill(process: trio.Process) -> None:
 def _describe(status: int) -> str:
     """An exit status in words."""
     if status < 0:
-        return f"signal {signal.Signals(-status).name}"
+        try:
+            return f"signal {signal.Signals(-status).name}"
+        except ValueError:  # a real-time signal has no name
+            return f"signal {-status}"
     return f"exit status {status}"

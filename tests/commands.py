@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import Faults, format_what, parse_what, with_kind
+from tests.messages.recorder import heard, overheard
 
 BIN = Path(sys.executable).parent
 LIMIT_S = 60.0  # no command of these tests has a reason to take longer
@@ -32,16 +33,18 @@ def run_command(
     *words: str | Path, cwd: Path, environment: dict[str, str]
 ) -> "subprocess.CompletedProcess[str]":
     """Run an installed command to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
-        env=environment,
+        env=overheard(environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
         check=False,
     )
+    heard(done.stdout, done.stderr)
+    return done
 
 
 def processes_of(tool: str, directory: Path | str = "") -> list[int]:
@@ -107,7 +110,7 @@ class Commands:
         process = subprocess.Popen(
             words,
             cwd=self.directory,
-            env=self.environment,
+            env=overheard(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

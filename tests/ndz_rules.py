@@ -47,57 +47,81 @@ def check_image(image: bytes, max_regions: int = 469) -> Checked:
     """Assert every rule for the writer of an image."""
     assert image
     assert len(image) % CHUNK == 0
-    chunks = [image[begin : begin + CHUNK] for begin in range(0, len(image), CHUNK)]
-    version = {magic: number for number, magic in MAGIC.items()}[chunks[0][:4]]
-    regions: list[tuple[int, bytes]] = []
-    counts, fill, relocations = [], [], []
-    end = 0
-    totals = set()
-    for number, chunk in enumerate(chunks):
-        assert chunk[:4] == MAGIC[version]
-        size, index, total, region_size, count = struct.unpack_from("<Iiiii", chunk, 4)
-        totals.add(total)
-        assert (index, region_size) == (number, 4096)
-        assert 0 < size <= CHUNK - 4096
-        assert 1 <= count <= max_regions
-        first, last, relocation_count = 0, 1 << 32, 0
-        if version > 1:
-            first, last, relocation_count = struct.unpack_from("<IIi", chunk, 24)
-            assert first == end
-        if version == 4:
-            assert chunk[36:328] == bytes(292)
-        table = LENGTHS[version]
-        ends = table + 8 * count + 16 * relocation_count
-        assert ends <= 4096
-        assert not any(chunk[ends:4096])
-        assert not any(chunk[4096 + size :])
-        relocations += [
-            struct.unpack_from("<IIII", chunk, table + 8 * count + 16 * place)
-            for place in range(relocation_count)
-        ]
-        inflater = zlib.decompressobj()
-        data = inflater.decompress(chunk[4096 : 4096 + size]) + inflater.flush()
-        assert inflater.eof
-        assert inflater.unused_data == b""
-        position = first - 1 if version > 1 else -1
-        begin = 0
-        for place in range(count):
-            start, length = struct.unpack_from("<II", chunk, table + 8 * place)
-            assert length > 0
-            assert start > position
-            position = start + length
-            regions.append((start, data[begin : begin + 512 * length]))
-            begin += 512 * length
-        assert begin == len(data)
-        assert position <= last
-        end = last
-        counts.append(count)
-        fill.append(size)
+    version = {magic: number for number, magic in MAGIC.items()}[image[:4]]
+    chunks = [
+        check_chunk(image[begin : begin + CHUNK], version, max_regions)
+        for begin in range(0, len(image), CHUNK)
+    ]
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    totals = {chunk.total for chunk in chunks}
     assert totals in ({0}, {len(chunks)})
+    if version > 1:
+        assert [chunk.first for chunk in chunks] == [0, *(chunk.last for chunk in chunks[:-1])]
+    regions = [region for chunk in chunks for region in chunk.regions]
     for (start, data), (following, _) in pairwise(regions):
         assert start + len(data) // 512 <= following
-    known_end = end if version > 1 else None
-    return Checked(version, regions, counts, known_end, fill, totals.pop(), relocations)
+    return Checked(
+        version,
+        regions,
+        [len(chunk.regions) for chunk in chunks],
+        chunks[-1].last if version > 1 else None,
+        [chunk.size for chunk in chunks],
+        totals.pop(),
+        [relocation for chunk in chunks for relocation in chunk.relocations],
+    )
+
+
+@dataclass(frozen=True)
+class CheckedChunk:
+    """One chunk; the sectors from ``first`` to ``last`` are its own, where the version says so."""
+
+    index: int
+    total: int
+    size: int
+    first: int
+    last: int
+    regions: list[tuple[int, bytes]]
+    relocations: list[tuple[int, int, int, int]]
+
+
+def check_chunk(chunk: bytes, version: int, max_regions: int) -> CheckedChunk:
+    """Assert every rule about one chunk alone."""
+    assert chunk[:4] == MAGIC[version]
+    size, index, total, region_size, count = struct.unpack_from("<Iiiii", chunk, 4)
+    assert region_size == 4096
+    assert 0 < size <= CHUNK - 4096
+    assert 1 <= count <= max_regions
+    first, last, relocation_count = 0, 1 << 32, 0
+    if version > 1:
+        first, last, relocation_count = struct.unpack_from("<IIi", chunk, 24)
+    if version == 4:
+        assert chunk[36:328] == bytes(292)
+    table = LENGTHS[version]
+    relocation_table = table + 8 * count
+    ends = relocation_table + 16 * relocation_count
+    assert ends <= 4096
+    assert not any(chunk[ends:4096])
+    assert not any(chunk[4096 + size :])
+    inflater = zlib.decompressobj()
+    data = inflater.decompress(chunk[4096 : 4096 + size]) + inflater.flush()
+    assert inflater.eof
+    assert inflater.unused_data == b""
+    regions: list[tuple[int, bytes]] = []
+    position, begin = first - 1, 0
+    for place in range(count):
+        start, length = struct.unpack_from("<II", chunk, table + 8 * place)
+        assert length > 0
+        assert start > position  # what touches would be one region
+        position = start + length
+        regions.append((start, data[begin : begin + 512 * length]))
+        begin += 512 * length
+    assert begin == len(data)
+    assert position <= last
+    relocations = [
+        struct.unpack_from("<IIII", chunk, relocation_table + 16 * place)
+        for place in range(relocation_count)
+    ]
+    return CheckedChunk(index, total, size, first, last, regions, relocations)
 
 
 def make_chunk(

@@ -37,7 +37,7 @@ def test_parts_are_chosen_by_the_beginnings_of_their_names() -> None:
     [
         (["--only", "nothing"], "there is no part 'nothing'; there are dataplane-images"),
         (["--write", "--runs", "4"], "medians of at least 5 runs"),
-        (["--check", "--size", "64"], "for a disk of 256 MiB only"),
+        (["--check", "--size", "64"], "for a disk of 1280 MiB only"),
         (["--runs", "0"], "--runs is at least 1"),
         (["--write", "--check"], "not allowed with argument"),
     ],
@@ -78,6 +78,14 @@ def test_the_page_is_written_and_a_slower_version_found_out(
     assert bench.main(["--only", "dataplane-pacing", "--check"]) == 1
     assert "WORSE dataplane-pacing: speed: 2.00 before, 1.40 now" in capsys.readouterr().out
     assert page.read_text() == text, "a check writes nothing"
+
+
+def test_a_part_that_has_no_committed_ratios_fails_a_check(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.main(["--only", "dataplane-pacing", "--write"]) == 0
+    assert bench.main(["--only", "simulation", "--check"]) == 1
+    assert "simulation: no ratios are committed" in capsys.readouterr().out
 
 
 def test_without_e2fsprogs_the_disk_has_the_same_files(

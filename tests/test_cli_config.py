@@ -41,6 +41,13 @@ def test_each_value_is_printed_with_its_origin(site: SiteDirectory) -> None:
     assert len(sections) == len(set(sections))
 
 
+def test_what_the_encoding_of_the_output_does_not_have_is_escaped(site: SiteDirectory) -> None:
+    site.add_settings("[images]\nprivate = été\n")
+    done = site.run("imaging-config", "images.private", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\xe9t\xe9" in done.stdout
+
+
 def test_origins_are_aligned(site: SiteDirectory) -> None:
     done = site.run("imaging-config", "power", "boot")
     places = {line.index("default") for line in done.stdout.splitlines() if "default" in line}

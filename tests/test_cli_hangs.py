@@ -2,56 +2,20 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.commands import Commands, processes_of, wait_for
+from tests.unread import unread
 
 pytestmark = pytest.mark.e2e
 
 TIMEOUT_S = 2.5
 LOAD = ["imaging-load", "-i", "sample", "-t", str(TIMEOUT_S), "1-2"]
-
-
-@contextmanager
-def unread_pipe() -> Iterator[int]:
-    """The writing end of a pipe that is full, and that nobody reads."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    try:
-        while True:
-            os.write(writing, b"x" * 65536)
-    except BlockingIOError:
-        os.set_blocking(writing, True)
-    try:
-        yield writing
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
-@contextmanager
-def unread_terminal() -> Iterator[int]:
-    """A terminal that nobody reads, and that takes no more."""
-    master, slave = pty.openpty()
-    os.set_blocking(slave, False)
-    try:
-        while True:
-            os.write(slave, b"x" * 1024)
-    except BlockingIOError:
-        os.set_blocking(slave, True)
-    try:
-        yield slave
-    finally:
-        os.close(master)
-        os.close(slave)
 
 
 def ended_in_time(
@@ -76,17 +40,17 @@ def ended_in_time(
 
 
 def test_standard_error_that_nobody_reads(testbed: Commands) -> None:
-    with unread_pipe() as full:
+    with unread("pipe") as full:
         ended_in_time(testbed, LOAD, stderr=full)
 
 
 def test_a_terminal_that_is_stopped(testbed: Commands) -> None:
-    with unread_terminal() as terminal:
+    with unread("terminal") as terminal:
         ended_in_time(testbed, LOAD, stderr=terminal)
 
 
 def test_a_report_that_nobody_reads(testbed: Commands) -> None:
-    with unread_pipe() as full:
+    with unread("pipe") as full:
         ended_in_time(testbed, [*LOAD, "--json"], stdout=full, stderr=subprocess.DEVNULL)
 
 

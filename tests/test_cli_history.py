@@ -109,6 +109,18 @@ def test_a_half_written_disk_is_told(site: SiteDirectory) -> None:
     assert nothing.stdout == "fit03: no load onto it is recorded\n"
 
 
+@pytest.mark.parametrize("word", ["1", "001", "FIT1", "reboot01"])
+def test_a_node_is_named_as_for_other_commands(site: SiteDirectory, word: str) -> None:
+    told = site.run("imaging-history", "--node", word).stdout
+    assert told == site.run("imaging-history", "--node", "fit01").stdout
+
+
+def test_a_node_of_no_inventory_is_known_by_its_name(site: SiteDirectory) -> None:
+    told = site.run("imaging-history", "--node", "fit01").stdout
+    site.inventory.unlink()
+    assert site.run("imaging-history", "--node", "fit01").stdout == told
+
+
 def test_the_nodes_of_a_run(site: SiteDirectory) -> None:
     done = site.run("imaging-history", "--run", "20260101-000002-00000a", TZ="UTC")
     assert done.stdout.splitlines()[0].startswith("imaging-load debian by bob on ")

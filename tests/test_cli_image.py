@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imaging.errors import InfrastructureError
-from imaging.images.curation import plan_alias
+from imaging.images.curation import plan_alias, plan_removal
 from imaging.images.library import ImageLibrary
-from imaging.images.partial import open_partial
+from imaging.images.partial import open_partial, partial_path
 from tests import ndz_samples
 from tests.commands import run_command, user_environment
 from tests.library_samples import (
@@ -68,7 +68,7 @@ def weak() -> tuple[str, ...]:
 )
 def test_a_directory_that_may_not_be_written(site: Path, words: list[str]) -> None:
     (site / "images").chmod(0o555)
-    assert f"you may not write in {site / 'images'}" in refused(site, *words, before=weak())
+    assert f"no permission to write in {site / 'images'}" in refused(site, *words, before=weak())
     (site / "images").chmod(0o755)
 
 
@@ -242,3 +242,22 @@ def test_usage_errors(site: Path, words: list[str]) -> None:
     status, lines, said = curate(site, *words)
     assert (status, lines) == (2, [])
     assert "Usage: imaging-image" in said
+
+
+def test_what_cannot_be_removed_is_told(site: Path) -> None:
+    library = ImageLibrary(site / "images", site / "private")
+    plan = plan_removal(library, "mine")
+    (site / "private/mine.json").unlink()
+    (site / "private/mine.json").mkdir()
+    with pytest.raises(InfrastructureError, match=r"cannot remove .*mine\.json: Is a directory"):
+        plan.carry_out()
+    partial_path(site / "images/left.ndz").write_bytes(b"half")
+    leftover = plan_removal(library, "left")
+    partial_path(site / "images/left.ndz").unlink()
+    partial_path(site / "images/left.ndz").mkdir()
+    with pytest.raises(InfrastructureError, match=r"cannot remove .*left\.ndz\.partial: "):
+        leftover.carry_out()
+
+
+def test_a_name_too_long_for_the_file_system_is_told(site: Path) -> None:
+    assert "File name too long" in refused(site, "rm", f"images/{'x' * 300}.ndz")

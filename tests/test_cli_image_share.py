@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imaging.errors import ConfigurationError, InfrastructureError
+from imaging.frisbee.errors import ImageError
 from imaging.images.library import ImageLibrary
 from imaging.images.partial import open_partial, partial_path
 from imaging.images.sharing import plan_share
@@ -25,6 +26,7 @@ from tests.library_samples import (
     write_image,
     write_saved,
 )
+from tests.messages.recorder import overheard
 from tests.ndz_rules import make_chunk
 
 
@@ -184,7 +186,7 @@ def test_a_signal_leaves_nothing(site: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
         ["imaging-image", "share", "big", "--yes"],
         cwd=site,
-        env=user_environment(site),
+        env=overheard(user_environment(site)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -206,3 +208,22 @@ def test_an_image_that_somebody_else_made_is_left(site: Path) -> None:
     with pytest.raises(InfrastructureError, match="somebody else has made"):
         plan.carry_out()
     assert snapshot(site) == found
+
+
+def test_an_image_that_changed_meanwhile_is_not_shared(site: Path) -> None:
+    library = ImageLibrary(site / "images", site / "private")
+    plan = plan_share(library, "mine", new_name=None, force=False, move=True)
+    write_image(site / "private/mine.ndz", ndz_samples.RAW)
+    with pytest.raises(ImageError, match=r"mine\.ndz has changed while it was copied"):
+        plan.carry_out()
+    assert not (site / "images/mine.ndz").exists()
+
+
+def test_an_original_that_cannot_be_removed_is_told(site: Path) -> None:
+    library = ImageLibrary(site / "images", site / "private")
+    plan = plan_share(library, "mine", new_name=None, force=False, move=True)
+    (site / "private/mine.json").unlink()
+    (site / "private/mine.json").mkdir()
+    with pytest.raises(InfrastructureError, match="is shared, but the original remains: cannot"):
+        plan.carry_out()
+    assert (site / "images/mine.ndz").exists()

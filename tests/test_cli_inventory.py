@@ -77,7 +77,7 @@ def test_check_tells_all_problems(site: SiteDirectory) -> None:
         f"{prefix}[0].control.ip: '192.168.3.300' is not an IPv4 address",
         f"{prefix}[0].control.mac: '00:03' is not a MAC address",
         f"{prefix}[2].control.mac: 00:03:1d:0e:03:03 is there already, at [1].cmc.mac",
-        f"{prefix}[3]: has no cmc",
+        f"{prefix}[3]: lacks the interface cmc",
     ]
     # any other use tells the first one
     done = site.run("imaging-inventory")

@@ -155,7 +155,7 @@ def test_the_nodes_that_failed_last_are_loaded_again(testbed: Commands) -> None:
     assert first.returncode == 1
     again = testbed.run("imaging-load", "--retry-last")
     assert again.returncode == 0, again.stderr
-    assert "on 1 node: fit02" in again.stderr
+    assert re.search("on 1 node: fit02, which failed in run [0-9]{8}-[0-9]{6}-", again.stderr)
     assert "imaging-load: 1 of 1 nodes done" in again.stdout
     assert sha256(testbed.disk("fit02")) == testbed.expected_disk()
     before = testbed.requests()

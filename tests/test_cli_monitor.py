@@ -1,96 +1,31 @@
 """imaging-monitor as its users meet it: the installed command against a running virtual testbed."""
 
 import json
-import os
-import pty
-import re
 import signal
-import subprocess
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
-from imaging.monitor.schema import FILE, monitor_schema
-from imaging.monitor.testbed import Condition
 from imaging.site.user import login_name
-from tests.commands import Commands, wait_for
-from tests.report_samples import DOCS
-from tests.terminals import terminal
+from tests.commands import Commands
+from tests.monitored import Watching, looking_often, nodes_to_watch
 
 pytestmark = pytest.mark.e2e
-
-UNTIL_LIMIT_S = 30.0
-SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded(shared_testbed: Commands) -> Iterator[None]:
-    """Nodes 1 to 3 have a system to boot, node 4 has none, and of earlier loads nobody knows."""
-    with shared_testbed.setting("file = history.sqlite", "file = of-the-monitor.sqlite"):
-        done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
-        assert done.returncode == 0, done.stderr
-        shared_testbed.make_blank("fit04")
+    with nodes_to_watch(shared_testbed, "of-the-monitor"):
         yield
 
 
 @pytest.fixture
 def fast(testbed: Commands) -> Iterator[Commands]:
-    """Their systems are up, and nodes are looked at often."""
-    assert testbed.run("imaging-wait", "-s", "-t", "20", "1-3").returncode == 0
-    with (
-        testbed.setting("cycle_s = 0.5", "cycle_s = 0.05"),
-        testbed.setting("probe_timeout_s = 1", "probe_timeout_s = 0.5"),
-    ):
+    with looking_often(testbed):
         yield testbed
-
-
-class Watching:
-    """A monitor that runs, and the lines of its --events."""
-
-    def __init__(self, commands: Commands, *words: str) -> None:
-        """Start it."""
-        self.process = commands.start("imaging-monitor", "--events", "-", *words)
-        self.lines: list[dict[str, Any]] = []
-
-    def until(self, node: str, **wanted: object) -> dict[str, Any]:
-        """Read on until a node is said to be so."""
-        assert self.process.stdout is not None
-        late = threading.Timer(UNTIL_LIMIT_S, self.process.kill)  # which ends the lines
-        late.start()
-        try:
-            for text in self.process.stdout:
-                line = json.loads(text)
-                jsonschema.validate(line, SCHEMA)
-                self.lines.append(line)
-                found: dict[str, Any] = line.get("node", {})
-                if found.get("name") == node and all(found[key] == wanted[key] for key in wanted):
-                    return found
-        finally:
-            late.cancel()
-        raise AssertionError(f"never seen: {node} {wanted}; {self.lines[-3:]}")
-
-    def until_all(self, nodes: list[str], power: str) -> None:
-        """Read on until each of these nodes has been said to be so, in any order."""
-        for node in nodes:
-            told = [line["node"] for line in self.lines if line.get("node", {}).get("name") == node]
-            if not any(found["power"] == power for found in told):
-                self.until(node, power=power)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """End it; its exit code, and the seconds that it has taken."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        rest, errors = self.process.communicate(timeout=10)
-        assert errors == ""
-        self.lines.extend(map(json.loads, rest.splitlines()))
-        return self.process.returncode, time.monotonic() - started
 
 
 def once(commands: Commands, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -273,7 +208,7 @@ def test_lines_for_people(fast: Commands) -> None:
     done = fast.run("imaging-monitor", "-t", "1.5", "1-2")
     assert (done.returncode, done.stderr) == (0, "")
     *lines, last = (line.partition(" ")[2] for line in done.stdout.splitlines())
-    denied = "Permission denied for user root on host"
+    denied = "permission denied for user root on host"
     address = fast.interface("fit02", "control")["ip"]
     assert sorted(lines) == [
         "fit01: up, image sample",
@@ -295,145 +230,12 @@ def test_a_signal_ends_it_within_a_second_whatever_hangs(
     assert took < 1
 
 
-@contextmanager
-def stopped_output(kind: str) -> Iterator[int]:
-    """Something to write to that takes nothing more."""
-    ends = os.pipe() if kind == "pipe" else pty.openpty()
-    reading, writing = ends
-    os.set_blocking(writing, False)
-    try:
-        while True:
-            os.write(writing, b"x" * 1024)
-    except BlockingIOError:
-        os.set_blocking(writing, True)
-    try:
-        yield writing
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "terminal"])
-def test_an_output_that_takes_nothing_stops_no_probe(fast: Commands, kind: str) -> None:
-    with stopped_output(kind) as output:
-        process = subprocess.Popen(
-            ["imaging-monitor", "--events", "-", "1-3"],
-            cwd=fast.directory,
-            env=fast.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with process:
-            wait_for(lambda: fast.card_requests() > 0)
-            time.sleep(1)
-            before = fast.card_requests()
-            wait_for(lambda: fast.card_requests() > before + 20)
-            started = time.monotonic()
-            process.terminate()
-            _, errors = process.communicate(timeout=5)
-            assert time.monotonic() - started < 1
-    assert process.returncode == 0
-    assert errors == ("imaging-monitor: cannot write events to -: its reader does not read on\n")
-
-
-def test_the_full_screen(fast: Commands) -> None:
-    with terminal(100, 20) as screen:
-        words = ["imaging-monitor", "-c", "1-4"]
-        screen.start(*words, cwd=fast.directory, environment=fast.environment)
-        screen.see("3 up")
-        fast.order("fit02", "off")
-        screen.see("off (1)")
-        assert screen.screen.display[0].startswith("imaging-monitor  4 nodes: 1 no-ssh, 2 up, 1 o")
-        screen.press("s")
-        screen.see("sorted by name")
-        screen.press("f")
-        screen.wait_for(lambda lines: not any("fit01" in line for line in lines))
-        screen.resize(40, 8)
-        screen.wait_for(lambda lines: len(lines) == 8 and "fit04" in lines[2])
-        screen.press("q")
-        assert screen.end() == 0
-        screen.assert_restored()
-    fast.order("fit02", "on")
-
-
-def test_a_screen_that_is_closed_or_takes_nothing_stops_no_probe(fast: Commands) -> None:
-    with terminal(100, 20) as screen:
-        words = ["imaging-monitor", "-c", "--events", "changes", "1-3"]
-        screen.start(*words, cwd=fast.directory, environment=fast.environment)
-        screen.see("3 up")
-        # nobody reads the terminal any more
-        before = fast.card_requests()
-        wait_for(lambda: fast.card_requests() > before + 50)
-        assert screen.process is not None
-        started = time.monotonic()
-        screen.process.terminate()
-        assert screen.process.wait(5) == 0
-        assert time.monotonic() - started < 1
-    assert '"event":"ended"' in (fast.directory / "changes").read_text()
-
-
-def test_without_a_terminal_there_are_lines(fast: Commands) -> None:
-    done = fast.run("imaging-monitor", "-c", "-t", "1", "1")
-    assert done.returncode == 0
-    assert done.stderr.startswith("imaging-monitor: no full screen: neither standard error nor")
-    assert "fit01: up" in done.stdout
-
-
-def test_page_and_metrics_of_one_monitor(fast: Commands) -> None:
-    process = fast.start("imaging-monitor", "-q", "--web", ":0", "--prometheus", ":0", "1-2")
-    assert process.stderr is not None
-    said = [process.stderr.readline() for _ in range(2)]
-    (metrics,) = (line.split()[-1] for line in said if "metrics at" in line)
-    (page,) = (line.split()[-1] for line in said if "page at" in line)
-
-    def is_up() -> bool:
-        with urllib.request.urlopen(metrics, timeout=5) as answer:
-            return b'imaging_node_up{node="fit02"} 1.0' in answer.read()
-
-    wait_for(is_up)
-    with urllib.request.urlopen(page, timeout=5) as answer:
-        assert b'data-node="fit02"' in answer.read()
-    started = time.monotonic()
-    process.terminate()
-    assert process.wait(5) == 0
-    assert time.monotonic() - started < 1
-
-
 def test_a_sidecar_that_is_not_there_is_told_at_the_end(fast: Commands) -> None:
     url = "ws://127.0.0.1:1/"
     done = fast.run("imaging-monitor", "-t", "1", "--sidecar", url, "1")
     assert done.returncode == 0
     assert "fit01: up" in done.stdout
     assert done.stderr == (f"imaging-monitor: the sidecar {url} was not told: connection refused\n")
-
-
-def test_when_nobody_reads_any_more_it_ends(fast: Commands) -> None:
-    process = fast.start("imaging-monitor", "1-3")
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    wait_for(lambda: fast.state("fit01") == "system")
-    fast.order("fit01", "off")
-    assert process.wait(10) == 0
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    fast.order("fit01", "on")
-
-
-def test_when_nobody_reads_any_more_the_page_goes_on(fast: Commands) -> None:
-    process = fast.start("imaging-monitor", "--web", ":0", "1-3")
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    fast.order("fit01", "off")
-    before = fast.card_requests()
-    wait_for(lambda: fast.card_requests() > before + 60)
-    fast.order("fit01", "on")
-    assert process.poll() is None
-    process.terminate()
-    assert process.wait(5) == 0
 
 
 def test_the_events_go_to_a_file_and_lines_to_people(fast: Commands, tmp_path: Path) -> None:
@@ -471,19 +273,3 @@ def test_bad_input_is_refused_before_any_node_is_asked(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert testbed.requests() == before
-
-
-def test_the_schema_is_that_of_the_types() -> None:
-    assert (DOCS / FILE).read_bytes() == monitor_schema(), "make schemas writes it anew"
-
-
-def test_the_example_keeps_to_the_schema() -> None:
-    (lines,) = re.findall(r"```jsonl\n(.*?)```", (DOCS / "monitor.md").read_text(), re.DOTALL)
-    for line in lines.splitlines():
-        jsonschema.validate(json.loads(line), SCHEMA)
-
-
-def test_all_conditions_are_documented() -> None:
-    page = (DOCS / "monitor.md").read_text()
-    for condition in Condition:
-        assert f"| `{condition}` |" in page

@@ -88,8 +88,10 @@ def test_what_is_wrong_is_told(site: Commands, harm: Callable[[Path], None], wor
 
 def test_a_build_that_cannot_be_is_refused_at_once(site: Commands) -> None:
     (site.directory / "imaging.conf").write_text("[ramdisk]\nconsole = ssh\n")
+    (site.directory / "empty.pub").touch()
     for options, words in [
-        (["--key", "missing.pub"], "missing.pub: cannot be read as public keys"),
+        (["--key", "missing.pub"], "missing.pub: No such file or directory"),
+        (["--key", "empty.pub"], "empty.pub: holds no public key"),
         ([], "needs the public key that may log in"),
     ]:
         built = site.run("imaging-ramdisk", "build", "-o", "out", *options)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import BIN, Commands, is_running, processes_of, user_environment, wait_for
+from tests.commands import (
+    BIN,
+    Commands,
+    children_of,
+    is_running,
+    processes_of,
+    user_environment,
+    wait_for,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -215,6 +223,29 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("imaging-demo-*"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_ended_before_the_testbed_is_ready_leaves_none(
+    commands: Commands, number: signal.Signals
+) -> None:
+    bed = commands.directory / "bed"
+    bed.mkdir()
+    os.mkfifo(bed / "imaging.conf")  # it waits for somebody who reads it
+    command = subprocess.Popen(
+        [BIN / "imaging-testbed", "up", "bed", "--background", *QUICK],
+        cwd=commands.directory,
+        env=user_environment(commands.directory),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((bed / "inventory.json").exists)
+    (testbed,) = children_of(command.pid)
+    command.send_signal(number)
+    _, told = command.communicate(timeout=10)
+    assert command.returncode == 1
+    assert told == f"imaging-testbed: interrupted by {number.name}\n"
+    assert not is_running(testbed)
+
+
 def test_a_directory_that_others_may_write_is_refused(commands: Commands) -> None:
     bed = commands.directory / "bed"
     bed.mkdir()
@@ -236,6 +267,6 @@ def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
     )
     wait_for(lambda: processes_of("imaging-frisbeed", tmp_path) != [], limit_s=60)
     demo.terminate()
-    assert demo.wait(timeout=20) == 128 + signal.SIGTERM
+    assert demo.wait(timeout=20) == 1
     wait_for(lambda: processes_of("", tmp_path) == [])
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,6 @@ import re
 import jsonschema
 import pytest
 
-from imaging.errors import Reason
 from imaging.feedback.outcomes import Step
 from imaging.feedback.scripts.reports import AttemptDocument
 from imaging.feedback.scripts.schemas import SCHEMAS
@@ -20,11 +19,6 @@ def test_the_schemas_are_those_of_the_types(name: str) -> None:
     text = (DOCS / name).read_bytes()
     assert text == SCHEMAS[name](), "make schemas writes them anew"
     jsonschema.Draft202012Validator.check_schema(json.loads(text))
-
-
-def test_every_reason_word_is_in_the_table_once() -> None:
-    table = PAGE.partition("## Reasons\n")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == list(Reason)
 
 
 def test_every_step_and_field_is_on_the_page() -> None:

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.feedback.records.dialogue import Dialogue, readable, time_text
+from imaging.feedback.records.dialogue import Dialogue, time_text
 
 TIME = time_text(0.0)
 WORDS = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\xc3\xa9", b"\xff", b"\x1b[6n"]))
@@ -70,7 +70,6 @@ def test_what_is_no_text_is_escaped() -> None:
     assert lines(("<", noise)) == ["< telnet \\x1b[6n\\x00\\xffé\\tx\\r"]
     assert lines(("<", b"cut \xc3"), (">", b"x")) == [r"< telnet cut \xc3", "> telnet x"]
     assert lines(("<", b"back \r"), (">", b"x")) == [r"< telnet back \r", "> telnet x"]
-    assert readable("\u202edoc.exe") == r"\u202edoc.exe"
 
 
 def test_what_is_told_stands_between() -> None:

@@ -8,221 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
-from imaging.errors import Reason
-from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 from imaging.feedback.records import history_schema
-from imaging.feedback.records.history import HistoryError, NodeImage, open_history
+from imaging.feedback.records.history import History, HistoryError, open_history
 from imaging.feedback.records.history_sink import HistorySink
-
-IMAGE = ImageFacts("fedora", "/images/fedora.ndz", 1000, "0" * 64)
-OTHER = ImageFacts("debian", "/images/debian.ndz", 2000)
-STEPS = {Step.POWER: 0.5, Step.BOOT: 10.0, Step.TRANSFER: 20.0, Step.RESTART: 0.25}
-BOOTED = {Step.POWER: 0.5, Step.BOOT: 10.0}
-
-
-def fine(node: str, durations: Mapping[Step, float] = STEPS) -> NodeOutcome:
-    return NodeOutcome(node, durations=durations, size=1000)
-
-
-def failed(node: str, step: Step, durations: Mapping[Step, float] = BOOTED) -> NodeOutcome:
-    return NodeOutcome(node, Reason.STALLED, step, f"{node}: it stalled", durations)
-
-
-def report(
-    number: int,
-    *outcomes: NodeOutcome,
-    image: ImageFacts | None = IMAGE,
-    command: str = "imaging-load",
-    user: str = "alice",
-) -> RunReport:
-    return RunReport(
-        f"20260101-0000{number:02}-00000a",
-        command,
-        outcomes,
-        elapsed=60.0,
-        started=1000.0 * number,
-        user=user,
-        image=image,
-        transcripts="/transcripts/x",
-    )
+from tests.history_samples import fine, image_of, record, report
+from tests.messages.recorder import heard
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "history.sqlite"
-
-
-def record(path: Path, *reports: RunReport) -> None:
-    with open_history(path) as history:
-        for each in reports:
-            history.record(each)
-
-
-def test_a_run_comes_back_as_it_was(path: Path) -> None:
-    record(path, report(1, fine("fit02"), failed("fit01", Step.TRANSFER)))
-    with open_history(path, writing=False) as history:
-        (run,) = history.runs()
-        assert history.last_run("imaging-load", "alice") == run
-        assert history.last_run("imaging-load", "bob") is None
-        assert history.last_run("imaging-save", "alice") is None
-        attempts = history.attempts(run_id=run.run_id)
-    assert (run.run_id, run.command, run.user) == (
-        "20260101-000001-00000a",
-        "imaging-load",
-        "alice",
-    )
-    assert (run.started, run.elapsed, run.exit_code) == (1000.0, 60.0, 1)
-    assert (run.image, run.transcripts) == (IMAGE, "/transcripts/x")
-    assert (run.ok, run.failed) == (("fit02",), ("fit01",))
-    first, second = attempts
-    assert (first.node, first.reason, first.size, dict(first.durations)) == (
-        "fit02",
-        None,
-        1000,
-        {str(step): duration for step, duration in STEPS.items()},
-    )
-    assert (second.node, second.reason, second.step) == ("fit01", "stalled", "transfer")
-    assert second.message == "fit01: it stalled"
-    assert first.ended == 1030.75
-    assert second.ended == 1060.0, "its last step was at work when the run ended"
-
-
-def test_every_attempt_is_recorded(path: Path) -> None:
-    again = NodeOutcome("fit01", durations=STEPS, attempts=(failed("fit01", Step.CHECK),))
-    record(path, report(1, again, fine("fit02")))
-    with open_history(path) as history:
-        attempts = history.attempts(run_id="20260101-000001-00000a")
-        (run,) = history.runs()
-    assert [(a.node, a.number, a.final) for a in attempts] == [
-        ("fit01", 1, False),
-        ("fit01", 2, True),
-        ("fit02", 1, True),
-    ]
-    assert (run.ok, run.failed) == (("fit01", "fit02"), ())
-
-
-def test_a_run_is_recorded_once(path: Path) -> None:
-    record(path, report(1, fine("fit01")), report(1, fine("fit01")))
-    with open_history(path) as history:
-        assert len(history.runs()) == 1
-
-
-def test_filters(path: Path) -> None:
-    record(
-        path,
-        report(1, fine("fit01")),
-        report(2, fine("fit02"), failed("fit01", Step.BOOT), image=OTHER, user="bob"),
-        report(3, fine("fit03"), command="imaging-save", image=OTHER),
-    )
-    with open_history(path) as history:
-
-        def numbers(**filters: object) -> list[int]:
-            return [round(run.started / 1000) for run in history.runs(**filters)]  # type: ignore[arg-type]
-
-        assert numbers() == [3, 2, 1]
-        assert numbers(count=2) == [3, 2]
-        assert numbers(node="fit01") == [2, 1]
-        assert numbers(image="debian") == numbers(image=OTHER.path) == [3, 2]
-        assert numbers(user="alice") == [3, 1]
-        assert numbers(failed=True) == [2]
-        assert numbers(command="imaging-save") == [3]
-        assert numbers(user="alice", node="fit03") == [3]
-        assert numbers(user="' OR 1=1 --") == []
-        newest_first = history.attempts(node="fit01")
-        assert [a.run_id[13:15] for a in newest_first] == ["02", "01"]
-
-
-def image_of(path: Path, node: str = "fit01") -> NodeImage | None:
-    with open_history(path, writing=False) as history:
-        return history.image_of(node)
-
-
-def test_which_image_is_on_a_node(path: Path) -> None:
-    assert image_of(path) is None
-    record(path, report(1, failed("fit01", Step.BOOT)))
-    assert image_of(path) is None
-    record(path, report(2, fine("fit01")), report(3, fine("fit01"), command="imaging-save"))
-    expected = NodeImage("fit01", IMAGE, 2030.75, "alice", "20260101-000002-00000a", False)
-    assert image_of(path) == expected
-    record(path, report(4, failed("fit01", Step.CHECK), image=OTHER, user="bob"))
-    assert image_of(path) == expected, "that load did not get to the disk"
-    record(path, report(5, failed("fit01", Step.TRANSFER), image=OTHER, user="bob"))
-    half = image_of(path)
-    assert half is not None
-    assert (half.image, half.user, half.half_written) == (OTHER, "bob", True)
-    record(path, report(6, failed("fit01", Step.SSH), image=IMAGE))
-    whole = image_of(path)
-    assert whole is not None
-    assert (whole.image, whole.half_written) == (IMAGE, False), "all was written by then"
-    assert image_of(path, "fit02") is None
-
-
-def test_a_half_written_attempt_counts_within_its_run_too(path: Path) -> None:
-    first = failed("fit01", Step.TRANSFER)
-    second = failed("fit01", Step.BOOT, {Step.POWER: 0.5})
-    outcome = NodeOutcome(
-        "fit01", second.reason, second.step, "", second.durations, attempts=(first,)
-    )
-    record(path, report(1, fine("fit01")), report(2, outcome))
-    found = image_of(path)
-    assert found is not None
-    assert found.half_written
-
-
-def test_typical_durations(path: Path) -> None:
-    record(path, report(1, *(fine(f"n{n}", {Step.BOOT: 1000.0}) for n in range(5))))
-    boots = [*range(1, 20), 500]
-    record(
-        path,
-        report(2, *(fine(f"n{n}", {Step.BOOT: float(boot)}) for n, boot in enumerate(boots))),
-        report(3, failed("fit01", Step.TRANSFER, {Step.BOOT: 9999.0})),
-    )
-    with open_history(path) as history:
-        assert history.typical_durations("imaging-load") == {Step.BOOT: 10.5}
-        assert history.typical_durations("imaging-save") == {}
-        assert history.typical_durations("imaging-load", OTHER.path) == {}
-
-
-def test_runs_are_counted(path: Path) -> None:
-    with open_history(path, writing=False) as history:
-        assert history.run_counts() == {}
-    good = report(1, fine("fit01")), report(2, fine("fit01"))
-    bad = report(3, failed("fit01", Step.BOOT))
-    record(path, *good, bad, report(4, fine("fit01"), command="imaging-save"))
-    with open_history(path, writing=False) as history:
-        assert history.run_counts() == {
-            ("imaging-load", True): 2,
-            ("imaging-load", False): 1,
-            ("imaging-save", True): 1,
-        }
-
-
-def test_a_step_is_typical_when_most_nodes_have_taken_it(path: Path) -> None:
-    waited = {**STEPS, Step.SSH: 30.0}
-    record(path, report(1, fine("fit01", waited), fine("fit02"), fine("fit03")))
-    with open_history(path) as history:
-        assert history.typical_durations("imaging-load") == STEPS
-    record(path, report(2, fine("fit01", waited), fine("fit02", waited)))
-    with open_history(path) as history:
-        assert history.typical_durations("imaging-load") == waited
-
-
-def test_text_may_be_anything(path: Path) -> None:
-    image = ImageFacts("caf\udce9", "/images/caf\udce9.ndz", 1)
-    node = NodeOutcome("fit01", Reason.STALLED, Step.BOOT, "a\0b\udcff\n'\"é", {})
-    record(path, report(1, node, image=image))
-    with open_history(path) as history:
-        (run,), (attempt,) = history.runs(), history.attempts(node="fit01")
-    assert run.image is not None
-    assert run.image.name == r"caf\udce9"
-    assert attempt.message == "a\0b\\udcff\n'\"é"
 
 
 def test_reading_makes_nothing(path: Path) -> None:
@@ -248,7 +49,7 @@ WRITE_MANY = """
 import sys
 from pathlib import Path
 from imaging.feedback.records.history_sink import HistorySink
-from tests.test_feedback_history import fine, report
+from tests.history_samples import fine, report
 
 print("ready", flush=True)
 sys.stdin.read()
@@ -316,7 +117,7 @@ def test_somebody_elses_database_is_left_alone(path: Path) -> None:
 def test_a_later_version_is_left_alone(path: Path) -> None:
     record(path, report(1, fine("fit01")))
     later = sqlite3.connect(path)
-    later.execute(f"PRAGMA user_version = {history_schema.VERSION + 1}")
+    later.execute(f"PRAGMA user_version = {len(history_schema.MIGRATIONS) + 1}")
     later.close()
     with pytest.raises(HistoryError, match="it is of version 2, and only 1 is understood"):
         record(path, report(2, fine("fit01")))
@@ -328,7 +129,6 @@ def test_an_earlier_version_is_brought_to_the_present(
     record(path, report(1, fine("fit01")))
     added = (*history_schema.MIGRATIONS, ("CREATE TABLE more (x)", "INSERT INTO more VALUES (1)"))
     monkeypatch.setattr(history_schema, "MIGRATIONS", added)
-    monkeypatch.setattr(history_schema, "VERSION", 2)
     for _ in range(2):
         with open_history(path) as history:
             assert len(history.runs()) == 1
@@ -344,11 +144,20 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     broken = (*history_schema.MIGRATIONS, ("CREATE TABLE more (x)", "CREATE TABLE run (x)"))
     with monkeypatch.context() as patched:
         patched.setattr(history_schema, "MIGRATIONS", broken)
-        patched.setattr(history_schema, "VERSION", 2)
         with pytest.raises(HistoryError, match="table run already exists"):
             record(path, report(2, fine("fit01")))
     with open_history(path) as history:
         assert len(history.runs()) == 1
+
+
+def test_a_file_that_is_no_database_is_closed_again(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(HistoryError, match="not a database") as caught:
+        record(path, report(1, fine("fit01")))
+    opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert caught.value  # whose traceback knows the connection
+    assert str(path) not in opened
 
 
 def test_a_file_that_stays_locked_is_given_up_in_time(path: Path) -> None:
@@ -360,7 +169,8 @@ def test_a_file_that_stays_locked_is_given_up_in_time(path: Path) -> None:
         sink = HistorySink(path)
         sink.finish(report(2, fine("fit01")))
         assert time.monotonic() - started < 4
-        assert sink.problem == f"the history {path} cannot be used: database is locked"
+        told = f"the history {path} cannot be used: database is locked ("
+        assert str(sink.problem).startswith(told)
         assert image_of(path) is not None, "reading goes on"
     finally:
         holder.close()
@@ -385,6 +195,18 @@ def test_a_disk_that_hangs_is_given_up_in_time(path: Path, monkeypatch: pytest.M
     sink.finish(dataclasses.replace(report(1, fine("fit01")), patience=0.1))
     woken.set()
     assert sink.problem == f"the history {path} did not answer in 0.1 s"
+    heard(sink.problem)
+
+
+def test_a_bug_is_no_traceback_for_the_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(History, "record", fail)
+    sink = HistorySink(path)
+    sink.finish(report(1, fine("fit01")))
+    assert sink.problem == "internal error: the traceback is in the log"
+    heard(sink.problem)
 
 
 def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -433,3 +255,30 @@ def test_a_disk_that_is_full_is_told(path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="database or disk is full"):
             history.record(report(2, *(fine(f"fit{n}") for n in range(1000))))
         assert len(history.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "words"),
+    [
+        ("attempt", "durations", "[]", "it holds durations that are none"),
+        ("attempt", "node", b"fit01", "it holds node that is no text"),
+        ("run", "image_size", 1.5, "it holds image_size that is no whole number"),
+        ("run", "started", b"now", "it holds started that is no time"),
+    ],
+)
+def test_what_another_program_has_put_there_is_told(
+    path: Path, table: str, column: str, value: object, words: str
+) -> None:
+    record(path, report(1, fine("fit01")))
+    other = sqlite3.connect(path)
+    other.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    other.commit()
+    other.close()
+
+    def read() -> None:
+        with open_history(path, writing=False) as history:
+            history.runs()
+            history.attempts(run_id=report(1).run_id)
+
+    with pytest.raises(HistoryError, match=f"the history {path} cannot be used: {words}"):
+        read()

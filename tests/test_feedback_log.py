@@ -93,3 +93,22 @@ def test_without_any_place_there_is_no_log_and_no_failure(
     with open_log(tmp_path / "no" / "imaging.log", "run-1", "info"):
         log_event(Noticed(0.0, "fit01", "hello"))
     assert capsys.readouterr().err.rstrip().endswith("no log")
+
+
+def test_a_named_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    pipe = tmp_path / "imaging.log"
+    os.mkfifo(pipe)
+    with open_log(pipe, "run-1", "info"):
+        log_event(Noticed(0.0, "fit01", "hello"))
+    assert f"imaging: cannot write {pipe}: is a named pipe; log in " in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_log(Path("/dev/full"), "run-1", "info"):
+        log_event(Noticed(0.0, "fit01", "hello"))
+        log_event(Noticed(0.0, "fit01", "hello again"))
+    told = "imaging: cannot write /dev/full: No space left on device\n"
+    assert capsys.readouterr().err.count(told) == 1

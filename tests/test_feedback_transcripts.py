@@ -30,6 +30,7 @@ from imaging.feedback.records.transcripts import (
     transcript_path,
 )
 from imaging.site.schema import TranscriptsSettings
+from tests.messages import recorder
 
 RUN = "20260102-030405-0a1b2c"
 SETTINGS = TranscriptsSettings()
@@ -162,8 +163,21 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(1000):
         opened.take(heard("fit01", b"x" * 100))
     assert opened.problem == f"{tmp_path / RUN} does not take them fast enough"
+    recorder.heard(opened.problem)
     opened.close(0.1)
     assert time.monotonic() - started < 1
+
+
+def test_a_disk_that_is_slow_at_the_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_append", lambda *_: time.sleep(1))
+    (tmp_path / RUN).mkdir()
+    opened = Transcripts(tmp_path / RUN, 10**6)
+    opened.take(heard("fit01", b"x"))
+    opened.close(0.1)
+    assert opened.problem == "the disk did not take them within 0.1 s"
+    recorder.heard(opened.problem)
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import pytest
 
 from imaging.frisbee.coming import QUEUE_FACTOR, RATE_INTERVAL_S, Coming
-from imaging.frisbee.packets import ALL_BLOCKS
+from imaging.frisbee.packets import BLOCKS_PER_CHUNK
 
 REDO_S = 0.3
 SILENCE_S = 0.1
+
+ALL_BLOCKS = (1 << BLOCKS_PER_CHUNK) - 1
 
 
 def all_missing(_chunk: int) -> int:

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imaging.frisbee.disklayout.checksums import crc32c
-from imaging.frisbee.disklayout.ext import FreeSpace, read_free
+from imaging.frisbee.disklayout.ext import read_free
 from imaging.frisbee.disklayout.label import LayoutError
+from imaging.frisbee.disklayout.stretches import Findings
 from tests.ext_images import MISSING, REASON, contents, free_blocks, make_ext, run
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=REASON)
@@ -46,7 +47,7 @@ FEATURES = [
 ]
 
 
-def read(path: Path, minimum: int = 1, size: int | None = None) -> FreeSpace:
+def read(path: Path, minimum: int = 1, size: int | None = None) -> Findings:
     """The free space of the file system in a file."""
     with path.open("rb") as file:
 
@@ -60,7 +61,7 @@ def read(path: Path, minimum: int = 1, size: int | None = None) -> FreeSpace:
         return read_free(read_at, path.stat().st_size if size is None else size, minimum)
 
 
-def sectors(free: FreeSpace) -> set[int]:
+def sectors(free: Findings) -> set[int]:
     return {sector for first, last in free.free for sector in range(first, last)}
 
 
@@ -100,7 +101,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def check(data: bytes | bytearray, size: int | None = None) -> FreeSpace:
+def check(data: bytes | bytearray, size: int | None = None) -> Findings:
     """Read a file system in memory."""
 
     def read_at(offset: int, length: int) -> bytes:
@@ -181,6 +182,18 @@ def test_without_checksums_the_counts_must_agree(plain: bytes) -> None:
     changed = bytearray(plain)
     changed[bitmap : bitmap + 128] = bytes(128)
     with pytest.raises(LayoutError, match="bitmap of group 0 is not in order"):
+        check(changed)
+
+
+def test_more_groups_than_there_can_be_are_refused(good: bytes) -> None:
+    with pytest.raises(LayoutError, match="is ext4 with more than 131072 block groups"):
+        check(with_superblock(good, setting(0x04, 0x0FFFFFFF)), size=1 << 50)
+
+
+def test_metadata_must_be_inside(plain: bytes) -> None:
+    changed = bytearray(plain)
+    struct.pack_into("<I", changed, 2048, 1 << 30)
+    with pytest.raises(LayoutError, match="is ext4 with metadata outside itself"):
         check(changed)
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.frisbee.disklayout.filesystems import Findings, look_into
+from imaging.frisbee.disklayout.filesystems import look_into
 from imaging.frisbee.disklayout.label import Kind, LayoutError, Partition
+from imaging.frisbee.disklayout.stretches import Findings
 
 SIZE = 4 << 20
 

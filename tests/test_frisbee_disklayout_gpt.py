@@ -180,3 +180,22 @@ def test_any_disk_is_read_or_refused(data: bytes) -> None:
     beginning = table([(0xEE, 1, 99), None, None, None])
     with pytest.raises((LabelError, DiskError)):
         label_of(beginning + data.ljust(64 << 10, b"\0"))
+
+
+@pytest.mark.parametrize(
+    ("offset", "form", "value", "words"),
+    [
+        (12, "<I", 4, "a header cannot be 4 bytes long"),
+        (24, "<Q", 7, "its header is meant for sector 7, not 1"),
+        (84, "<I", 100, "128 entries of 100 bytes are not possible"),
+        (88, "<I", 1, "the checksum of its entries is wrong"),
+    ],
+)
+def test_what_is_broken_is_told(offset: int, form: str, value: int, words: str) -> None:
+    data = disk()
+    struct.pack_into(form, data, 512 + offset, value)
+    struct.pack_into("<I", data, 512 + 16, 0)
+    struct.pack_into("<I", data, 512 + 16, zlib.crc32(data[512 : 512 + 92]))
+    data[-500] ^= 1
+    with pytest.raises(LabelError, match=rf"the GPT is broken \({words}\), and so is its backup"):
+        label_of(data)

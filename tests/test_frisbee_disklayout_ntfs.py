@@ -87,3 +87,62 @@ def test_any_boot_sector_is_refused(data: bytes) -> None:
 def test_a_file_of_noise_is_refused() -> None:
     with pytest.raises(LayoutError):
         check(os.urandom(1 << 16))
+
+
+def attribute(kind: int, body: bytes = b"", *, elsewhere: bool = False) -> bytes:
+    """An attribute of a record; what is elsewhere is told by its runs."""
+    head = struct.pack("<IIB", kind, 0, int(elsewhere)).ljust(0x20, b"\0")
+    if elsewhere:
+        head += struct.pack("<H", 0x40)
+    data = head.ljust(0x40, b"\0") + body
+    return data[:4] + struct.pack("<I", len(data)) + data[8:]
+
+
+def small(*attributes: bytes, magic: bytes = b"FILE", size_code: int = 0xF6) -> bytearray:
+    """An NTFS of one record, that of its root directory."""
+    data = bytearray(16 * 4096)
+    struct.pack_into("<HB", data, 0x0B, 512, 8)
+    struct.pack_into("<Q", data, 0x30, 4)
+    data[0x40] = data[0x44] = size_code
+    record = bytearray(1024)
+    struct.pack_into("<4sHH", record, 0, magic, 0x30, 3)
+    struct.pack_into("<H", record, 0x14, 0x38)
+    body = b"".join(attributes)
+    record[0x38 : 0x38 + len(body)] = body
+    place = 4 * 4096 + 5 * 1024
+    data[place : place + 1024] = record
+    return data
+
+
+NAME = "hiberfil.sys".encode("utf-16-le")
+END = struct.pack("<II", 0xFFFFFFFF, 0)
+
+
+def test_a_small_one_without_the_file() -> None:
+    check(small(attribute(0x90), END))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (small(attribute(0x20), END), "with a root directory in many parts"),
+        (small(attribute(0x90, NAME), END), "of a Windows that may be hibernated"),
+        (small(END, size_code=0), "makes no sense"),
+        (small(END, magic=b"BAAD"), "makes no sense"),
+        (small(struct.pack("<II", 0x90, 8)), "makes no sense"),
+        (small(attribute(0xA0, elsewhere=True), END), "makes no sense"),
+        (small(attribute(0xA0), END), "makes no sense"),
+        (small(attribute(0xA0, b"\x11\x00\x01", elsewhere=True), END), "makes no sense"),
+    ],
+)
+def test_what_a_root_directory_can_be(data: bytearray, words: str) -> None:
+    with pytest.raises(LayoutError, match=words):
+        check(data)
+
+
+def test_a_name_in_a_block_of_the_directory() -> None:
+    data = small(attribute(0xA0, b"\x11\x01\x08\0", elsewhere=True), END)
+    block = struct.pack("<4sHH", b"INDX", 0x28, 3).ljust(0x40, b"\0") + NAME
+    data[8 * 4096 : 8 * 4096 + len(block)] = block
+    with pytest.raises(LayoutError, match="of a Windows that may be hibernated"):
+        check(data)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.frisbee.disklayout.filesystems import Findings
 from imaging.frisbee.disklayout.label import Kind, Label, LabelError, LayoutError, Partition
+from imaging.frisbee.disklayout.stretches import Findings
 from imaging.frisbee.diskmap import Choices, DiskMap, map_disk, map_raw, read_label
 from imaging.frisbee.errors import DiskError
 from tests.disk_images import Entry, table
@@ -175,6 +175,16 @@ def test_logical_partitions_are_found() -> None:
 def test_a_broken_chain_is_refused(sector: int, data: bytes, words: str) -> None:
     with pytest.raises(LabelError, match=words):
         partitions(LOGICAL | {sector: data})
+
+
+def test_a_chain_has_so_many_links_at_most() -> None:
+    def read_sector(sector: int) -> bytes:
+        if sector == 0:
+            return table([(EXTENDED, 100, 9000), None, None, None])
+        return table([(LINUX, 1, 1), (EXTENDED, sector - 100 + 2, 9), None, None])
+
+    with pytest.raises(LabelError, match="more than 64 logical partitions in P1"):
+        read_label(lambda offset, _length: read_sector(offset // 512), 100_000)
 
 
 def test_a_chain_has_an_end() -> None:

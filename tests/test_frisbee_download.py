@@ -6,12 +6,14 @@ from itertools import pairwise
 import pytest
 
 from imaging.frisbee.download import Download, Pace
-from imaging.frisbee.packets import ALL_BLOCKS, PartialRequest, Request
+from imaging.frisbee.packets import BLOCKS_PER_CHUNK, PartialRequest, Request
 from imaging.frisbee.server_session import CHUNK_BYTES
 from tests.simulated_network import SimulatedClient, SimulatedNetwork, SimulatedServer, Weather
 
 LIMIT_S = 120.0  # virtual
 BANDWIDTH = 1e9
+
+ALL_BLOCKS = (1 << BLOCKS_PER_CHUNK) - 1
 
 
 def image(chunks: int, seed: int = 1) -> bytes:

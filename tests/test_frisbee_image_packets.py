@@ -10,7 +10,7 @@ import pytest
 
 from imaging.frisbee.errors import FrisbeeError
 from imaging.frisbee.image_packets import ImagePackets
-from imaging.frisbee.packets import BLOCK_SIZE, BLOCKS_PER_CHUNK, pack_address
+from imaging.frisbee.packets import BLOCK_SIZE, BLOCKS_PER_CHUNK, blocks_of_chunk, pack_address
 from imaging.frisbee.trains import BlockReader
 from imaging.frisbee.work_queue import Run
 
@@ -35,12 +35,16 @@ def test_whatever_is_asked_for_is_what_the_file_has(tmp_path: Path, held: int) -
     padded = content.ljust(4 * BLOCK_SIZE * BLOCKS_PER_CHUNK, b"\0")
     chance = random.Random(2)
     with image_of(tmp_path / "image", content, held) as packets:
-        assert (packets.chunks, packets.blocks, packets.blocks_of(3)) == (4, 3 * 1024 + 6, 6)
+        assert (packets.chunks, packets.blocks, blocks_of_chunk(3, packets.blocks)) == (
+            4,
+            3 * 1024 + 6,
+            6,
+        )
         reader = BlockReader(PORT, packets.chunks)
         for _ in range(60):
             chunk = chance.randrange(packets.chunks)
-            first = chance.randrange(packets.blocks_of(chunk))
-            count = chance.randint(1, packets.blocks_of(chunk) - first)
+            first = chance.randrange(blocks_of_chunk(chunk, packets.blocks))
+            count = chance.randint(1, blocks_of_chunk(chunk, packets.blocks) - first)
             view = packets.packets(Run(chunk, first, count))
             run = reader.read(view, SERVER, PORT)
             assert run is not None

@@ -224,3 +224,8 @@ def test_a_raw_image_on_a_full_disk() -> None:
             RawSink(fd, CHUNK_SIZE).take(0, blocks_of(bytes(CHUNK_SIZE)), nullcontext)
     finally:
         os.close(fd)
+
+
+def test_a_raw_image_goes_where_there_is_nothing_to_flush() -> None:
+    with Path("/dev/null").open("wb") as nowhere:
+        RawSink(nowhere.fileno(), CHUNK_SIZE).finish()

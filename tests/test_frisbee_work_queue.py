@@ -5,9 +5,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.frisbee.packets import ALL_BLOCKS
+from imaging.frisbee.packets import BLOCKS_PER_CHUNK
 from imaging.frisbee.work_queue import Run, WorkQueue
 
+ALL_BLOCKS = (1 << BLOCKS_PER_CHUNK) - 1
 BITMAPS = st.one_of(
     st.just(ALL_BLOCKS),
     st.integers(1, ALL_BLOCKS),

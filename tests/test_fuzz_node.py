@@ -21,7 +21,6 @@ from imaging.frisbee.dialect import ClientDialect, Progress
 from imaging.node.markers import MarkedCommand
 from imaging.node.power.asking import Asking
 from imaging.node.power.cmc import CmcCard
-from imaging.node.power.http_exchange import open_transport
 from imaging.node.ramdisk import (
     NETCAT_OPTIONS,
     Inspection,
@@ -184,12 +183,11 @@ async def card() -> AsyncIterator[tuple[CmcCard, Send]]:
         nonlocal answer
         answer = data
 
-    async with trio.open_nursery() as nursery, open_transport() as transport:
+    async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        place = f"127.0.0.1:{port}"
-        asking = Asking("fit01", f"its CMC {place}", 1, 0.5, 0.001)
-        yield CmcCard(transport, place, asking), set_answer
+        asking = Asking("fit01", f"its CMC 127.0.0.1:{port}", 1, 0.5, 0.001)
+        yield CmcCard("127.0.0.1", port, asking), set_answer
         nursery.cancel_scope.cancel()
 
 

@@ -31,7 +31,7 @@ with open_guard() as guard, open(file, "w") as partial, open(lock, "w") as locke
     with (
         guard.lock(locked.fileno()),
         guard.link(link, "pxefrisbee"),
-        guard.file(file, file + ".json"),
+        guard.partial(file, file + ".json", file + ".old", file + ".home"),
         guard.group(child.pid),
     ):
         os.symlink("pxefrisbee", link)
@@ -126,7 +126,7 @@ def test_a_file_is_watched_before_it_is_there(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from imaging.guard import open_guard
-with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
+with open_guard() as guard, guard.partial(sys.argv[1], "", "", ""):
     open(sys.argv[1], "w")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -154,7 +154,7 @@ def test_a_file_that_a_thread_makes_late_is_removed(tmp_path: Path) -> None:
     code = """
 import sys, threading, time
 from imaging.guard import open_guard
-with open_guard() as guard, guard.file(sys.argv[1], sys.argv[1] + ".json"):
+with open_guard() as guard, guard.partial(sys.argv[1], "", "", ""):
     threading.Thread(target=lambda: (time.sleep(0.05), open(sys.argv[1], "w"))).start()
     time.sleep(0.1)
     raise KeyboardInterrupt

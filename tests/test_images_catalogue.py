@@ -14,6 +14,7 @@ from imaging.images.provenance import SidecarState
 from imaging.images.verification import fault_of
 from tests import ndz_samples
 from tests.library_samples import OLD_NAME, SAVED, write_image, write_saved
+from tests.messages.recorder import heard
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ def test_a_malformed_sidecar(images: Path, text: str, words: str) -> None:
 def test_a_date_that_cannot_be(images: Path) -> None:
     write_saved(images / "x.ndz", date=datetime.max.replace(tzinfo=UTC))
     assert entries(images)["x"].sidecar_state is SidecarState.MALFORMED
+    heard(entries(images)["x"].problem or "")
 
 
 def test_a_sidecar_of_another_file(images: Path) -> None:
@@ -117,6 +119,7 @@ def test_what_leads_nowhere(images: Path) -> None:
     assert {entry.kind for entry in found.values()} == {Kind.DANGLING}
     assert found["gone"].problem == "an alias of nowhere, which does not exist"
     assert "loop" in (found["loop"].problem or "")
+    heard(found["loop"].problem or "")
     assert found["loop"].aliases == ("pool",)
     assert len(link_chain(images / "loop.ndz")) < 100
     assert fault_of(found["gone"]) == found["gone"].problem

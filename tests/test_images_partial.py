@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -15,9 +16,18 @@ import pytest
 import trio
 
 from imaging.errors import InfrastructureError, Reason
-from imaging.images.partial import PartialInMaking, is_growing, open_partial, partial_path
+from imaging.images.partial import (
+    PartialInMaking,
+    is_growing,
+    make_partial,
+    open_partial,
+    partial_path,
+    settle,
+)
 from imaging.images.sidecar import Sidecar, read_sidecar, sidecar_path
+from tests.commands import wait_for
 
+ROOT = Path(__file__).parent.parent
 SIDECAR = Sidecar(
     name="new",
     date=datetime(2026, 1, 2, tzinfo=UTC),
@@ -123,6 +133,81 @@ def test_a_failure_leaves_the_old_image_with_its_sidecar(image: Path) -> None:
     # and somebody else's is not removed for ours
     assert everything(image).pop(partial.path.name) == b"somebody's half"
     assert before.items() <= everything(image).items()
+
+
+# publishes an image in place of another, and is killed at its n-th change of a name
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from imaging.guard import NO_GUARD, open_guard
+from imaging.images.partial import kept_path, open_partial, partial_path, staged_path
+from imaging.images.sidecar import sidecar_path
+from tests.test_images_partial import SIDECAR
+
+image, left, guarded, replaces = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+
+def counted(change):
+    def changed(*arguments, **options):
+        global left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        return change(*arguments, **options)
+    return changed
+
+places = [str(place(image)) for place in (partial_path, staged_path, kept_path, sidecar_path)]
+with open_guard() as guard, (guard if guarded == "guarded" else NO_GUARD).partial(*places):
+    with open_partial(image) as partial:
+        partial.write(b"whole")
+        partial.prepare(SIDECAR)
+        Path.replace, Path.unlink, os.link = map(counted, (Path.replace, Path.unlink, os.link))
+        partial.publish(replace=replaces == "replaces")
+"""
+
+
+def killed(image: Path, changes: int, guarded: str, replaces: str) -> bool:
+    """Whether the process was killed, and not through before."""
+    words = [sys.executable, "-c", KILLED, str(image), str(changes), guarded, replaces]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+@pytest.mark.parametrize("guarded", ["guarded", "alone"])
+def test_who_is_killed_while_it_publishes_costs_no_image_its_sidecar(
+    image: Path, guarded: str
+) -> None:
+    old = msgspec.structs.replace(SIDECAR, name="old", size=3, sha256="cd" * 32)
+    changes = 0
+    while True:
+        image.write_bytes(b"old")
+        sidecar_path(image).write_bytes(msgspec.json.encode(old))
+        if not killed(image, changes, guarded, "replaces"):
+            break
+        if guarded == "alone":  # a power cut, say: whoever is next sees to it
+            make_partial(image).close()
+        wait_for(lambda: sorted(e.name for e in image.parent.iterdir()) == ["new.json", "new.ndz"])
+        assert (image.read_bytes(), read_sidecar(image)) in [(b"old", old), (b"whole", SIDECAR)]
+        changes += 1
+    assert changes == 4
+
+
+@pytest.mark.parametrize("guarded", ["guarded", "alone"])
+def test_a_new_image_has_its_sidecar_whenever_its_maker_is_killed(
+    image: Path, guarded: str
+) -> None:
+    changes = 0
+    while killed(image, changes, guarded, "new"):
+        if guarded == "alone":
+            make_partial(image).close()
+        names = ["new.json", "new.ndz"] if changes else []
+        wait_for(lambda: sorted(e.name for e in image.parent.iterdir()) == names)  # noqa: B023
+        if changes:
+            assert (image.read_bytes(), read_sidecar(image)) == (b"whole", SIDECAR)
+            image.unlink()
+            sidecar_path(image).unlink()
+        changes += 1
+    assert changes == 4
 
 
 def test_links_at_our_places_are_never_followed(image: Path, tmp_path: Path) -> None:
@@ -281,3 +366,20 @@ async def test_a_file_that_comes_late_for_nobody_is_removed(
     goes_on.set()
     assert ended.wait(10)
     assert not partial_path(image).exists()
+
+
+def test_a_directory_that_is_gone_cannot_be_settled(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"cannot write .*gone: No such file") as caught:
+        settle(tmp_path / "gone")
+    assert caught.value.reason is Reason.STORE_FAILED
+
+
+def test_a_full_disk_is_told_with_what_to_do(image: Path) -> None:
+    with open_partial(image) as partial:
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        try:
+            os.dup2(descriptor, descriptors_of(partial.path)[0])
+        finally:
+            os.close(descriptor)
+        with pytest.raises(InfrastructureError, match="No space left on device .make room there"):
+            partial.write(b"data")

@@ -87,3 +87,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(sidecar_path(image))
     with pytest.raises(ImageError, match="is no sidecar"):
         read_sidecar(image)
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "fedora.json").mkdir()
+    with pytest.raises(ImageError, match=r"fedora\.json: Is a directory"):
+        read_sidecar(tmp_path / "fedora.ndz")

@@ -1,23 +1,36 @@
 """Leases of R2lab's REST service, as the virtual testbed serves it, and as it should not be."""
 
-import logging
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from imaging.errors import ConfigurationError, ImagingError
-from imaging.leases.backend import Actor, Credentials, LeaseBackend
-from imaging.leases.lease import LATEST_S, Lease, LeaseRefusedError, LeaseServiceError
+from imaging.errors import ConfigurationError
+from imaging.feedback.wording import LATEST_S
+from imaging.leases.lease import Lease, LeaseRefusedError, LeaseServiceError
 from imaging.leases.opening import ask_leases, open_leases
-from imaging.leases.r2labapi import credentials_of
 from imaging.site.schema import LeasesSettings
-from tests.lease_services import TOKEN, ServedLeases, served_leases
+from tests.lease_services import (
+    ALICE,
+    BAD_ANSWERS,
+    HOUR,
+    MINUTE,
+    ServedLeases,
+    book,
+    held,
+    hour,
+    served_leases,
+)
 
-ALICE = Actor("alice")
-MINUTE, HOUR = 60.0, 3600.0
+if TYPE_CHECKING:
+    from imaging.leases.backend import LeaseBackend
+
 LATE_S = 1.5  # two shared cores are not a stopwatch
 
 
@@ -25,24 +38,6 @@ LATE_S = 1.5  # two shared cores are not a stopwatch
 async def service(tmp_path: Path) -> AsyncIterator[ServedLeases]:
     async with served_leases(tmp_path) as served:
         yield served
-
-
-def hour(number: float) -> float:
-    """So many hours from the beginning of this minute."""
-    return time.time() // MINUTE * MINUTE + number * HOUR
-
-
-async def book(
-    service: ServedLeases, start: float, end: float, holder: str = "alice", **settings: object
-) -> Lease:
-    return await ask_leases(
-        service.with_settings(**settings),
-        lambda leases: leases.book(ALICE, holder, hour(start), hour(end), None),
-    )
-
-
-async def held(settings: LeasesSettings) -> list[Lease]:
-    return await ask_leases(settings, lambda leases: leases.between(0, LATEST_S))
 
 
 async def test_a_lease_from_booking_to_cancelling(service: ServedLeases) -> None:
@@ -105,20 +100,6 @@ async def test_leases_of_other_resources_do_not_count(service: ServedLeases) -> 
 async def test_a_resource_that_is_not_there(service: ServedLeases) -> None:
     with pytest.raises(LeaseServiceError, match="answers HTTP 404: Resource not found"):
         await held(service.with_settings(resource="nowhere"))
-
-
-BAD_ANSWERS = [
-    ("down", "does not answer: "),
-    ("hang", "does not answer: no answer within 0.3 s"),
-    ("slow:5", "does not answer: no answer within 0.3 s"),
-    ("http-500", "does not answer: HTTP 500"),
-    ("garbage", "does not answer: "),
-    ("no-json", "sends what makes no sense: it is not JSON"),
-    ("redirect", "redirects to http://127.0.0.1:9/leases, which is not followed"),
-    ("redirect-nonsense", "redirects to http://xn--a/leases, which is not followed"),
-    ("wrong-types", "sends what makes no sense: Expected `int`, got `str`"),
-    ("no-zone", "sends what makes no sense: Expected `datetime` with a timezone"),
-]
 
 
 # what httpx makes a request of, or else an error of one kind or another
@@ -275,111 +256,31 @@ async def test_pages_elsewhere_are_not_followed(service: ServedLeases) -> None:
         await held(service.with_settings(url=other))
 
 
-async def test_a_token_that_has_expired(service: ServedLeases) -> None:
-    service.fault("expired-token*1")
-    with pytest.raises(LeaseRefusedError, match="does not take the token: it may have expired"):
-        await book(service, 0, 1)
-    service.fault("expired-token*1")
-    login = Credentials("alice@testbed", "testbed")
-    lease = await ask_leases(
-        service.settings,
-        lambda leases: leases.book(ALICE, "alice", hour(0), hour(1), None),
-        login,
-    )
-    assert lease.holder == "alice"
-
-
-async def test_without_a_token_there_is_a_login(service: ServedLeases) -> None:
-    settings = service.with_settings(token="")
-    asked: Callable[[LeaseBackend], Awaitable[Lease]] = lambda leases: leases.book(  # noqa: E731
-        ALICE, "alice", hour(0), hour(1), None
-    )
-    with pytest.raises(ConfigurationError, match="wants a token"):
-        await ask_leases(settings, asked)
-    with pytest.raises(LeaseRefusedError, match="lets nobody in as a@b: Invalid credentials"):
-        await ask_leases(settings, asked, Credentials("a@b", "wrong"))
-    with pytest.raises(LeaseRefusedError, match="You are not a member of this slice"):
-        await ask_leases(settings, asked, Credentials("bob@testbed", "testbed"))
-    assert (await ask_leases(settings, asked, Credentials("alice@testbed", "testbed"))).end
-
-
-def test_the_credentials_of_the_environment() -> None:
-    both = {"R2LABAPI_EMAIL": "a@b", "R2LABAPI_PASSWORD": "hunter2"}
-    assert credentials_of(both) == Credentials("a@b", "hunter2")
-    assert credentials_of({"R2LABAPI_EMAIL": "a@b"}) is None
-    assert credentials_of({**both, "R2LABAPI_PASSWORD": ""}) is None
-    assert "hunter2" not in repr(credentials_of(both))
-
-
-async def test_secrets_are_never_told(
-    service: ServedLeases, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.DEBUG, "imaging")
-    told: list[str] = []
-
-    async def gather(question: Awaitable[object]) -> None:
-        try:
-            await question
-        except ImagingError as error:
-            told.append(f"{error} {error!r} {error.__cause__!r}")
-
-    echo = {"detail": f"you sent Bearer {TOKEN} and testbed-password \x1b[2J"}
-    monkeypatch.setattr(
-        "imaging.testbed.lease_service.LeaseService._log_in", lambda *_: (400, echo)
-    )
-    login = Credentials("alice@testbed", "testbed-password")
-    for fault in ("expired-token", *(fault for fault, _ in BAD_ANSWERS)):
-        service.fault(fault)
-        await gather(book(service, 0, 1))
-        await gather(
-            ask_leases(
-                service.settings,
-                lambda leases: leases.book(ALICE, "alice", hour(0), hour(1), None),
-                login,
-            )
-        )
-    text = "\n".join(told) + caplog.text
-    assert "you sent Bearer ******** and ********" in text
-    assert TOKEN not in text
-    assert "testbed-password" not in text
-    assert "\x1b" not in text
-    async with open_leases(service.settings, login) as leases:
-        assert TOKEN not in repr(leases)
-
-
-@pytest.mark.parametrize(
-    ("token", "login", "holder", "words"),
-    [
-        ("", Credentials("alice@testbed", "geheim\udcff"), "alice", "the password for"),
-        ("", Credentials("geheim\udcff", "testbed"), "alice", "the email for"),
-        (TOKEN, None, "geheim\udcff", "the slice_name for"),
-    ],
-)
-async def test_what_is_no_text_is_refused_and_not_told(
-    service: ServedLeases, token: str, login: Credentials | None, holder: str, words: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=f"{words} .* is not UTF-8 text") as caught:
-        await ask_leases(
-            service.with_settings(token=token),
-            lambda leases: leases.book(ALICE, holder, hour(0), hour(1), None),
-            login,
-        )
-    assert "geh" not in str(caught.value)
-    assert caught.value.__context__ is None
-
-
-async def test_secrets_are_not_sent_in_the_clear(service: ServedLeases) -> None:
-    far = service.with_settings(url="http://leases.example.org")
-    with pytest.raises(ConfigurationError, match="would be sent in the clear"):
-        await ask_leases(far, lambda leases: leases.cancel(ALICE, "1", hour(0)))
-
-
 async def test_certificates_that_are_none(service: ServedLeases, tmp_path: Path) -> None:
     (tmp_path / "none.pem").write_text("nothing")
     for name in ("none.pem", "missing.pem"):
         settings = service.with_settings(url="https://localhost:1", ca_file=tmp_path / name)
         with pytest.raises(ConfigurationError, match=f"ca_file .*{name}"):
             await held(settings)
+
+
+async def test_certificates_that_cannot_be_read_in_time(
+    service: ServedLeases, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "hanging.pem"
+    os.mkfifo(hanging)  # as a file on a server that is gone
+    settings = service.with_settings(url="https://localhost:1", ca_file=hanging, timeout_s=0.3)
+    late = threading.Timer(5, hanging.write_text, [""])  # ends the wait, and lets the test fail
+    late.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(LeaseServiceError, match="do not answer within 0.3 s"):
+            await held(settings)
+        assert time.monotonic() - started < LATE_S
+    finally:
+        late.cancel()
+        with suppress(OSError):  # nobody waits any more
+            os.close(os.open(hanging, os.O_WRONLY | os.O_NONBLOCK))
 
 
 async def test_a_service_that_cannot_be_proven_is_not_believed(service: ServedLeases) -> None:

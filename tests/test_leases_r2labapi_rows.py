@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.leases.lease import LATEST_S, Lease
+from imaging.feedback.wording import LATEST_S
+from imaging.leases.lease import Lease
 from imaging.leases.r2labapi_rows import (
     Resource,
     lease_of,

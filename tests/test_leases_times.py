@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.errors import ConfigurationError
-from imaging.leases.lease import LATEST_S
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.times import Moment, aligned, check_span, parse_moment
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import trio
 
-from imaging.feedback.scripts.reports import encodable
 from imaging.feedback.scripts.stream import LineStream
+from imaging.feedback.wording import encodable
 from imaging.leases.lease import Lease
 from imaging.monitor import documents
 from imaging.monitor.faces import EventsFace, TextFace

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.commands import Commands, wait_for
+from tests.monitored import nodes_to_watch, wait_for_systems
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -111,18 +112,14 @@ def emulated(browser: "Chrome", scheme: str, width: int, *, scripts: bool = True
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded(shared_testbed: Commands) -> Iterator[None]:
-    """Nodes 1 to 3 have a system to boot, node 4 has none, and of earlier loads nobody knows."""
-    with shared_testbed.setting("file = history.sqlite", "file = of-the-browser.sqlite"):
-        done = shared_testbed.run("imaging-load", "-i", "sample", "1-3")
-        assert done.returncode == 0, done.stderr
-        shared_testbed.make_blank("fit04")
+    with nodes_to_watch(shared_testbed, "of-the-browser"):
         yield
 
 
 @pytest.fixture
 def url(testbed: Commands) -> Iterator[str]:
     """A monitor of nodes that are up, and where its page is."""
-    assert testbed.run("imaging-wait", "-s", "-t", "20", "1-3").returncode == 0
+    wait_for_systems(testbed)
     with testbed.setting("cycle_s = 0.5", "cycle_s = 0.1"):
         yield start(testbed, "0")[1]
 

@@ -6,7 +6,7 @@ import httpx
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from imaging.feedback.scripts.reports import encodable
+from imaging.feedback.wording import encodable
 from imaging.monitor.observations import (
     ImageSeen,
     LoadedImage,
@@ -38,6 +38,21 @@ def filled_testbed() -> Testbed:
     return testbed
 
 
+async def check_leases(testbed: Testbed, client: httpx.AsyncClient, url: str) -> None:
+    testbed.leases_problem = ""
+    assert "imaging_leases_known 1.0" in (await client.get(f"{url}metrics")).text
+    testbed.leases_problem = None  # there are none
+    assert "imaging_leases_known" not in (await client.get(f"{url}metrics")).text
+
+
+async def check_requests(client: httpx.AsyncClient, url: str) -> None:
+    assert (await client.get(f"{url}other")).status_code == 404
+    odd = await client.get(f"{url}metrics", headers={b"Accept": b"\xff"})
+    assert odd.status_code == 200
+    evil = await client.get(f"{url}metrics", headers={"Host": "evil.example"})
+    assert evil.status_code == 421
+
+
 async def test_the_metrics_of_nodes_and_runs() -> None:
     testbed = filled_testbed()
     testbed.leases_problem = "out of reach"
@@ -50,15 +65,8 @@ async def test_the_metrics_of_nodes_and_runs() -> None:
         nursery.start_soon(face.run)
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{url}metrics")
-            testbed.leases_problem = ""
-            assert "imaging_leases_known 1.0" in (await client.get(f"{url}metrics")).text
-            testbed.leases_problem = None  # there are none
-            assert "imaging_leases_known" not in (await client.get(f"{url}metrics")).text
-            assert (await client.get(f"{url}other")).status_code == 404
-            odd = await client.get(f"{url}metrics", headers={b"Accept": b"\xff"})
-            assert odd.status_code == 200
-            evil = await client.get(f"{url}metrics", headers={"Host": "evil.example"})
-            assert evil.status_code == 421
+            await check_leases(testbed, client, url)
+            await check_requests(client, url)
         nursery.cancel_scope.cancel()
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -5,6 +5,7 @@ by the tests of the commands.
 """
 
 import ipaddress
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,10 @@ def server_of(tmp_path: Path) -> MakeServer:
     """A FrisbeeServer whose process is a shell script."""
 
     def make(
-        script: str, lines: list[str] | None = None, ready_timeout_s: float = 5.0
+        script: str,
+        lines: list[str] | None = None,
+        ready_timeout_s: float = 5.0,
+        ports: tuple[int, int] = (7000, 7999),
     ) -> FrisbeeServer:
         program = tmp_path / "server"
         program.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\n{script}\n")
@@ -35,7 +39,7 @@ def server_of(tmp_path: Path) -> MakeServer:
             image=tmp_path / "image.ndz",
             address="127.0.0.1",
             groups=ipaddress.IPv4Network("239.77.0.0/16"),
-            ports=(7000, 7999),
+            ports=ports,
             bandwidth_mibps=100,
             ready_timeout_s=ready_timeout_s,
             attempts=3,
@@ -128,6 +132,11 @@ async def test_a_server_that_is_killed_is_told_with_the_signal(server_of: MakeSe
     assert "SIGKILL" in str(failure)
 
 
+async def test_a_signal_without_a_name_is_told_as_its_number(server_of: MakeServer) -> None:
+    failure = await run_to_failure(server_of("echo 'Using Multicast x' >&2; kill -40 $$"))
+    assert "signal 40" in str(failure)
+
+
 async def test_a_server_that_is_never_ready_is_given_up(server_of: MakeServer) -> None:
     failure = await run_to_failure(
         server_of("echo thinking >&2; exec sleep 100", ready_timeout_s=0.2)
@@ -161,3 +170,23 @@ def test_a_tool_is_found_beside_python_or_refused() -> None:
 
 def test_the_address_that_faces_a_node_is_found() -> None:
     assert address_facing("127.0.0.1") == "127.0.0.1"
+
+
+def test_a_node_to_which_no_route_leads() -> None:
+    with pytest.raises(ConfigurationError, match=r"no route to the node at 255\.255\.255\.255"):
+        address_facing("255.255.255.255")
+
+
+async def test_a_port_that_cannot_be_locked(server_of: MakeServer, tmp_path: Path) -> None:
+    server = server_of("exit 1", ports=(7000, 7000))
+    os.mkfifo(tmp_path / "port-7000.lock")
+    failure = await run_to_failure(server)
+    assert failure.reason is Reason.SERVER_FAILED
+    assert "cannot lock port " in str(failure)
+
+
+async def test_ports_that_other_runs_have(server_of: MakeServer, tmp_path: Path) -> None:
+    server = server_of("exit 1", ports=(7000, 7000))
+    with LockDirectory(tmp_path).take("port-7000", "another run"):
+        failure = await run_to_failure(server)
+    assert failure.message == "other runs have all ports that were tried"

@@ -96,3 +96,13 @@ def test_a_directory_without_permission_is_refused(links: NextbootDirectory) -> 
     links.directory.chmod(0o555)
     with pytest.raises(ConfigurationError, match="permission"):
         links.check()
+
+
+def test_a_directory_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot be read: Not a directory"):
+        NextbootDirectory(tmp_path / "file", "pxefrisbee").entries()
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        NextbootDirectory(tmp_path / "nowhere", "pxefrisbee").entries()
+    with pytest.raises(NodeError, match=r"fit10: cannot make the nextboot link .*No such file"):
+        NextbootDirectory(tmp_path / "nowhere", "pxefrisbee").create(MAC, "fit10")

@@ -11,7 +11,6 @@ from imaging.errors import NodeError, Reason
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking
 from imaging.node.power.cmc import CmcCard
-from imaging.node.power.http_exchange import open_transport
 
 Answer = Callable[[trio.SocketStream, bytes], Awaitable[None]]
 
@@ -30,12 +29,11 @@ async def card_answering(
             await answer(stream, bytes(request))
         await stream.aclose()
 
-    async with trio.open_nursery() as nursery, open_transport() as transport:
+    async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        place = f"127.0.0.1:{port}"
-        asking = Asking("fit01", f"its CMC {place}", attempts, 0.2, 0.001)
-        yield CmcCard(transport, place, asking), requests
+        asking = Asking("fit01", f"its CMC 127.0.0.1:{port}", attempts, 0.2, 0.001)
+        yield CmcCard("127.0.0.1", port, asking), requests
         nursery.cancel_scope.cancel()
 
 
@@ -85,6 +83,10 @@ async def test_orders_are_one_request_each() -> None:
         pytest.param(http(b"x" * 9999), Reason.POWER_REFUSED, "4096 bytes", id="endless"),
         pytest.param(raw(b"\xff\x00garbage\r\n\r\n"), Reason.NO_CMC, "reset", id="garbage"),
         pytest.param(raw(b""), Reason.NO_CMC, "reset", id="closes"),
+        pytest.param(raw(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 99999), Reason.NO_CMC, "reset",
+                     id="endless-head"),
+        pytest.param(raw(b"HTTP/1.1 100 Continue\r\n\r\n"), Reason.NO_CMC, "without an answer",
+                     id="never-more"),
         pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), Reason.NO_CMC, "reset",
                      id="short"),
         pytest.param(silence, Reason.NO_CMC, "within 0.2 s", id="hangs"),
@@ -101,11 +103,11 @@ async def test_bad_answers(answer: Answer, reason: Reason, words: str) -> None:
 
 async def test_a_refused_connection_is_tried_again_and_then_told() -> None:
     with trio.fail_after(5):
-        async with open_transport() as transport:
-            asking = Asking("fit01", "its CMC 127.0.0.1:1", 3, 0.2, 0.001)
-            card = CmcCard(transport, "127.0.0.1:1", asking)
-            with pytest.raises(NodeError, match="does not answer to status") as caught:
-                await card.status()
+        asking = Asking("fit01", "its CMC 127.0.0.1:1", 3, 0.2, 0.001)
+        card = CmcCard("127.0.0.1", 1, asking)
+        with pytest.raises(NodeError, match="does not answer to status") as caught:
+            await card.status()
+    assert "connection refused" in str(caught.value)
     assert caught.value.reason is Reason.NO_CMC
 
 
@@ -121,3 +123,12 @@ async def test_a_card_that_answers_the_second_time_is_fine() -> None:
     async with card_answering(answer) as (card, requests):
         await card.reset()
     assert len(requests) == 2
+
+
+async def test_a_status_that_is_none_and_what_it_cannot_do() -> None:
+    with trio.fail_after(5):
+        async with card_answering(http(b"maybe")) as (card, _):
+            with pytest.raises(NodeError, match="answered 'maybe', neither on nor off"):
+                await card.status()
+            with pytest.raises(NodeError, match="asked for shutdown, knows no such thing"):
+                await card.shut_down()

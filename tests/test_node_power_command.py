@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from imaging.errors import ConfigurationError, NodeError, Reason
 from imaging.guard import NO_GUARD
 from imaging.node.power import PowerState
+from imaging.node.power.asking import Asking
 from imaging.node.power.command import CommandCard
 from imaging.node.power.opening import open_card
-from imaging.node.power.process import fill
+from imaging.node.power.process import fill, run_tool
 from imaging.node.power.readiness import ready_cards
 from imaging.site.power_schema import PowerCommandSettings
 from tests.commands import wait_for
@@ -225,3 +227,9 @@ def test_who_cannot_shut_down_is_told_before(model: str, words: str) -> None:
     site = quick_settings(power={"escalation": "shutdown, reset"}, power_command=commands)
     with pytest.raises(ConfigurationError, match=words):
         ready_cards([node_with(model)], site)  # type: ignore[arg-type]
+
+
+async def test_a_tool_that_cannot_be_started_is_told() -> None:
+    asking = Asking("fit01", "its card pdu-1", 1, 1.0, 0.001)
+    with pytest.raises(NodeError, match="to status: cannot start /nowhere/tool: No such file"):
+        await asking.ask("status", partial(run_tool, ["/nowhere/tool"], {}, NO_GUARD))

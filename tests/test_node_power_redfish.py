@@ -355,3 +355,14 @@ def test_no_password_goes_over_the_network_in_the_clear() -> None:
     site = quick_settings(power_redfish={"scheme": "http", "password": PASSWORD})
     with pytest.raises(ConfigurationError, match="in the clear to the BMC 10.0.0.1 of fit01"):
         ready_cards([node_with("redfish", "10.0.0.1")], site)
+
+
+async def test_a_bmc_that_cannot_reset_or_gives_no_session() -> None:
+    async with AsyncExitStack() as stack:
+        card = await card_at(stack, document({"PowerState": "On"}))
+        with pytest.raises(NodeError, match=r"asked for reset, has no ComputerSystem\.Reset"):
+            await card.reset()
+        login = {"authentication": "session", "user": "admin", "password": PASSWORD}
+        card = await card_at(stack, document(SYSTEM), **login)
+        with pytest.raises(NodeError, match="gave no session to who has logged in"):
+            await card.status()

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncssh
 import pytest
 import trio
 
 from imaging._aio import from_aio, open_aio
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, NodeError
 from imaging.node.remote import (
     READ_LIMIT,
     UPTIME,
@@ -23,6 +24,13 @@ from imaging.node.remote import (
     parse_uptime,
     prepare_login,
 )
+from imaging.operations.polling import Polling
+from imaging.operations.steps import NodeStory
+from imaging.operations.system import SshSearch
+from imaging.site.schema import Settings
+
+if TYPE_CHECKING:
+    from imaging.feedback.events import Event
 
 ANSWERS = {"true": (0, ""), "cat /proc/uptime": (0, "12.34 5.00\n"), "false": (1, "")}
 
@@ -147,7 +155,7 @@ def test_an_uptime_that_is_none_is_told(told: str) -> None:
 
 async def test_a_key_that_is_not_accepted_is_told(key: Path) -> None:
     async with open_aio(), ssh_server(key, ANSWERS, accepts=False) as port:
-        with trio.fail_after(10), pytest.raises(RemoteError, match="Permission denied"):
+        with trio.fail_after(10), pytest.raises(RemoteError, match="permission denied"):
             async with open_remote("127.0.0.1", login(key, port)):
                 pass
 
@@ -262,7 +270,7 @@ async def test_dropbear_without_an_rsa_key_lets_us_get_as_far_as_our_key(
             message = "refused"
             while message == "refused":
                 message = await failed_login(login(key, port))
-        assert message.startswith("Permission denied")
+        assert message.startswith("permission denied")
         nursery.cancel_scope.cancel()
 
 
@@ -284,3 +292,24 @@ async def test_a_system_with_an_rsa_host_key_only_is_fine(key: Path, tmp_path: P
         with trio.fail_after(10):
             async with open_remote("127.0.0.1", login(key, port)) as remote:
                 assert await remote.run("true") == (0, "")
+
+
+async def test_a_command_that_is_killed_is_told(key: Path) -> None:
+    def die(process: "asyncssh.SSHServerProcess[str]") -> None:
+        process.close()  # without a status
+
+    async with open_aio(), ssh_server(key, {}, die) as port:
+        with trio.fail_after(10):
+            async with open_remote("127.0.0.1", login(key, port)) as remote:
+                with pytest.raises(RemoteError, match="true was cut off: the connection was lost"):
+                    await remote.run("true")
+
+
+async def test_a_system_on_which_nothing_runs_is_not_there_yet(key: Path) -> None:
+    events: list[Event] = []
+    settings = Settings()
+    async with open_aio(), ssh_server(key, {"true": (1, "")}) as port:
+        story = NodeStory("fit01", events.append)
+        search = SshSearch(story, "127.0.0.1", login(key, port), settings, Polling(400), None)
+        with trio.fail_after(10), pytest.raises(NodeError, match="true ended with status 1"):
+            await search.reach(0.5)

@@ -37,6 +37,7 @@ class Machine:
     obeys_shutdown: bool = True
     state: PowerState = PowerState.ON
     old: bool = True
+    tells_uptime: bool = True
     orders: list[str] = field(default_factory=list)
 
     async def status(self) -> PowerState:
@@ -66,7 +67,8 @@ class Machine:
     async def shell(self, stream: trio.SocketStream) -> None:
         """Run what is typed in a real sh, whose ``cat`` tells the machine's uptime."""
         uptime = "9999.99" if self.old else "0.01"
-        preamble = f"cat() {{ echo {uptime} 1.0; }}; blockdev() {{ echo 1048576; }}; "
+        told = f"echo {uptime} 1.0" if self.tells_uptime else "echo no such file"
+        preamble = f"cat() {{ {told}; }}; blockdev() {{ echo 1048576; }}; "
         buffer = b""
         async for data in stream:
             buffer += data
@@ -274,3 +276,10 @@ async def test_a_ramdisk_behind_ssh_is_found_by_who_has_its_key(
                 await hunt.reach(stack, 0.5)
     assert caught.value.reason is Reason.NOT_OUR_RAMDISK
     assert str(caught.value).count("fit01") == 1
+
+
+async def test_a_shell_that_tells_no_uptime_is_not_our_ramdisk() -> None:
+    failure = await search(Machine(obeys_reset=True, tells_uptime=False), [], timeout_s=0.5)
+    assert isinstance(failure, NodeError)
+    assert failure.reason is Reason.NOT_OUR_RAMDISK
+    assert "there is a shell, but it cannot read /proc/uptime" in failure.message

@@ -1,5 +1,6 @@
 """Which links are stale, and what may happen while they are removed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from imaging.operations.nextboot import (
     list_links,
     longest_need_s,
 )
-from imaging.site.inventory import Inventory
+from imaging.site.inventory import Inventory, parse_inventory
 from imaging.site.locks import LockDirectory
 from imaging.site.power_schema import PowerSettings
 from imaging.site.schema import BootSettings, Settings
+from tests.site_directory import inventory_rows
 
 MAC = "02:00:00:00:00:0a"
 LOCKS = LockDirectory(Path("nowhere"))  # no node of the inventory has any of these MACs
@@ -95,3 +97,17 @@ def test_a_link_that_serves_a_second_command_is_young_again(directory: NextbootD
     os.utime(place, (1, 1), follow_symlinks=False)
     directory.create(MAC, "fit10")
     assert place.lstat().st_mtime > 1e9
+
+
+def test_a_node_that_cannot_be_locked_is_told(directory: NextbootDirectory, tmp_path: Path) -> None:
+    inventory = parse_inventory(json.dumps(inventory_rows(1)).encode())
+    (node,) = inventory
+    directory.place(node.control.mac).symlink_to("pxefrisbee")
+    locks = LockDirectory(tmp_path / "locks")
+    locks.check()
+    links = list_links(directory, inventory, locks, 1e10)
+    (tmp_path / "locks" / "fit01.lock").unlink()
+    os.mkfifo(tmp_path / "locks" / "fit01.lock")
+    [link] = clean_links(directory, links, locks, stale_after_s=0, dry_run=False)
+    assert link.action is Action.FAILED
+    assert "fit01: cannot be locked: " in str(link.error)

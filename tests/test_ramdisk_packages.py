@@ -61,7 +61,7 @@ def test_libraries_come_along_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", ["-o", "--help", "a b", "../x", ""])
 def test_a_name_that_could_be_something_else_never_reaches_apt(name: str) -> None:
-    with pytest.raises(PackageError, match="is no name of a package"):
+    with pytest.raises(PackageError, match="is not the name of a Debian package"):
         dependencies([name])
 
 

@@ -69,7 +69,7 @@ def test_what_is_secret() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("token", "HUNTER2", "matching regex"),
+        ("token", "HUNTER2", "must be a text"),
         ("password", "'HUNTER2'", "quotes would be part"),
         ("password", '"HUNTER2"', "quotes would be part"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.errors import ConfigurationError
-from imaging.site.inventory import load_inventory, parse_inventory
+from imaging.site.inventory import SIZE_LIMIT, load_inventory, parse_inventory
 
 SAMPLE = Path(__file__).parent.parent / "etc/imaging-inventory.json"
 
@@ -101,13 +101,20 @@ def test_errors_name_the_place(
         (b"{}", "must be a list"),
         (b"[]", "at least one node"),
         (b"[1]", r"\[0\] must be an object"),
-        (b"[{}]", r"\[0\]: has no cmc"),
+        (b"[{}]", r"\[0\]: lacks the interface cmc"),
         (b"[" * 100_000, "nested too deeply|not JSON"),
     ],
 )
 def test_what_is_no_inventory_is_refused(text: bytes, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         parse_inventory(text)
+
+
+def test_a_file_too_large_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "inventory.json").open("wb") as stream:
+        stream.truncate(SIZE_LIMIT + 1)
+    with pytest.raises(ConfigurationError, match=f"is larger than {SIZE_LIMIT} bytes"):
+        load_inventory(tmp_path / "inventory.json")
 
 
 def test_a_missing_file_says_which_setting() -> None:

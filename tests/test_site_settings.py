@@ -11,7 +11,7 @@ from imaging.errors import ConfigurationError
 from imaging.site import settings as settings_module
 from imaging.site.ini import parse_ini
 from imaging.site.schema import Settings
-from imaging.site.settings import LoadedSettings, load_settings
+from imaging.site.settings import SIZE_LIMIT, LoadedSettings, load_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -126,9 +126,9 @@ def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -
         ("[power]\nprt = 1", 2, r"unknown key 'prt' in \[power\]; did you mean 'port'"),
         ("[power]\nprt.elsewhere = 1", 2, "unknown key 'prt'"),
         ("[power]\nzzzz = 1", 2, "known are attempts, escalation, model, port"),
-        ("[power]\nport = http", 2, "port = http: expected `int`"),
-        ("[power]\nport = 0", 2, "port = 0: expected `int` >= 1"),
-        ("[power]\nport = 70000", 2, "<= 65535"),
+        ("[power]\nport = http", 2, "port = http: must be a whole number from 1 to 65535"),
+        ("[power]\nport = 0", 2, "port = 0: must be a whole number from 1 to 65535"),
+        ("[power]\nport = 70000", 2, "from 1 to 65535"),
         ("[boot]\npoll_s = -1", 2, "poll_s = -1"),
         ("[boot]\npoll_s = nan", 2, "poll_s = nan"),
         ("[boot]\npoll_s = inf", 2, "poll_s = inf"),
@@ -151,20 +151,39 @@ def test_paths_are_relative_to_their_file_and_home_is_expanded(layers: Layers) -
         ("[ramdisk]\ndisk = -rf", 2, "disk = -rf"),
         ("[ramdisk]\nclient =", 2, "client: the command is empty"),
         ("[inventory]\nfile = a\0b", 2, "NUL byte"),
-        ("[power]\nport. = 1", 2, "no host name after the dot"),
+        ("[power]\nport. = 1", 2, "no hostname after the dot"),
         ("[images]\ndefault = a\u2028b\n[powr]\nx = 1", 4, "unknown section"),
         ("\nport = 1", 2, r"comes before any \[section\]"),
         ("[power\nport = 1", 1, "not a section header"),
         ("[power]\n# fine\nport", 3, "not of the form key = value"),
         ("[power]\nport = 1\nport = 2", 3, r"set a second time \(first on line 2\)"),
+        ("[power]\nmodel = c\x07mc", 2, "model holds a control character"),
+        ("[power]\nescalation = knock", 2, "escalation: 'knock' is none of shutdown, reset, cycle"),
+        ("[power]\nescalation =", 2, "escalation: must be 1 to 8 of"),
+        ("[power_redfish]\npassword = a\npassword_file = b", 2, "and password_file is, too"),
+        ("[power_redfish]\ncertificate_name = any", 2, "any is for a ca_file of the site's own"),
+        ("[power_ipmi]\ntool = ipmitool -P x", 2, "tool: -P is not for the command line"),
+        ("[power_command]\non = {ip} on", 2, "on: the command itself cannot be filled in"),
+        ("[power_command]\non = pdu {outlet}", 2, "on: {outlet} is none of {node}, {hostname}"),
+        ("[multicast]\ngroups = many", 2, "groups: "),
+        ("[leases]\ntoken = a b", 2, "token: holds blanks, or what is not ASCII"),
+        ("[leases]\nurl = ftp://a.example", 2, "url: is not of the form https://HOST"),
+        ("[leases]\nurl = https://a.example/?b", 2, "url: must have neither login nor query"),
+        ("[images]\ndirectory = ~nobody-at-all/x", 2, "nobody-at-all/x: there is no such user"),
     ],
 )
 def test_errors_name_file_and_line(layers: Layers, text: str, line: int, words: str) -> None:
     file = layers.write(text)
-    with pytest.raises(ConfigurationError, match=words) as caught:
+    with pytest.raises(ConfigurationError, match=words.replace("{", r"\{")) as caught:
         layers.load()
     assert f"{file}:{line}" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_file_too_large_is_refused(layers: Layers) -> None:
+    layers.write("#" * (SIZE_LIMIT + 1))
+    with pytest.raises(ConfigurationError, match=rf"imaging\.conf: is larger than {SIZE_LIMIT}"):
+        layers.load()
 
 
 def test_what_is_not_text_is_refused(layers: Layers) -> None:

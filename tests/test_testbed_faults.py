@@ -60,12 +60,12 @@ def test_a_file_reads_as_it_says() -> None:
         (b'{"fit01": {"cmc": "hang+"}}', "cmc cannot be ''"),
         (b'{"fit01": {"cmc": "hang*0"}}', "must act once to"),
         (b'{"fit01": {"cmc": "hang*-1"}}', "cannot be"),
-        (b'{"fit01": {"cmc": "hang:3"}}', "hang has no argument"),
+        (b'{"fit01": {"cmc": "hang:3"}}', "hang takes no argument"),
         (b'{"fit01": {"cmc": "late"}}', "needs :SECONDS"),
-        (b'{"fit01": {"cmc": "late:1.2.3"}}', "is not a number of SECONDS"),
+        (b'{"fit01": {"cmc": "late:1.2.3"}}', "must be a number of SECONDS"),
         (b'{"fit01": {"cmc": "late:999999"}}', "SECONDS must be 0 to 86400"),
         (b'{"fit01": {"client": "fail:0"}}', "STATUS must be 1 to 255"),
-        (b'{"fit01": {"disk": "small:1.5"}}', "is not a number of BYTES"),
+        (b'{"fit01": {"disk": "small:1.5"}}', "must be a number of BYTES"),
     ],
 )
 def test_what_is_no_fault_is_refused(data: bytes, words: str) -> None:

@@ -1,6 +1,8 @@
 """Simulated nodes: a shell that only seems to be one, and one client for all."""
 
 import json
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +13,15 @@ from hypothesis import strategies as st
 
 from imaging.node.markers import MarkedCommand
 from imaging.node.ramdisk import client_script, inspection_script
+from imaging.testbed.layout import (
+    RAMDISK,
+    VIRTUAL_PORTS,
+    Layout,
+    network_of,
+    server_address,
+)
 from imaging.testbed.simulation import MarkedLine, parse_line
-from tests.commands import Commands, processes_of, sha256, wait_for
+from tests.commands import BIN, Commands, processes_of, sha256, wait_for
 from tests.soak import Soak, simulated_testbed
 
 NODES = 24
@@ -137,3 +146,31 @@ def test_with_processes_each_node_has_a_disk_of_its_own_again(tmp_path: Path) ->
         assert [*map(sha256, disks)] == [expected, expected]
     finally:
         testbed.run("imaging-testbed", "down", testbed.directory)
+
+
+@pytest.mark.e2e
+def test_other_tools_type_their_own_lines(simulated: Commands) -> None:
+    layout = Layout(simulated.directory)
+    node = layout.inventory().nodes[4]
+    link = layout.pxelinux / f"01-{node.control.mac.replace(':', '-')}"
+    link.symlink_to(RAMDISK)
+    simulated.order(node.name, "reset")
+    wait_for(lambda: (layout.node(node.name) / "state").read_text().strip() == "ramdisk")
+    link.unlink()
+    own = server_address(network_of(layout.inventory()))
+    channel = "-m 239.77.9.9 -p 23456"
+    image = layout.images / "sample.ndz"
+    server = subprocess.Popen([BIN / "imaging-frisbeed", "-i", own, *channel.split(), image])
+    client = f"frisbee -i {node.control.ip} {channel} /dev/sda"
+    # a whole session in one go, as rhubarbe types it
+    lines = f"nothing\necho FIRST=$?\nif false; then :; else {client}; fi\necho SECOND=$?\nexit\n"
+    try:
+        with socket.create_connection((node.control.ip, VIRTUAL_PORTS.console), 5) as console:
+            console.sendall(lines.encode())
+            said = b"".join(iter(lambda: console.recv(65536), b""))
+    finally:
+        server.kill()
+        server.wait()
+    assert b"FIRST=127\r\n" in said
+    assert b"SECOND=0\r\n" in said
+    assert sha256(simulated.disk(node.name)) == simulated.expected_disk(like="fit13")

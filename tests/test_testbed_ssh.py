@@ -8,7 +8,7 @@ import trio
 from imaging._aio import open_aio
 from imaging.site.inventory import Interface, Node
 from imaging.testbed.fault_file import FaultFile
-from imaging.testbed.layout import SSH_PORT
+from imaging.testbed.layout import VIRTUAL_PORTS
 from imaging.testbed.ssh import SshHost
 from imaging.testbed.wires import Wires
 
@@ -29,10 +29,10 @@ async def test_a_reset_at_any_moment_leaves_no_listener(tmp_path: Path) -> None:
         for moment in range(60):
             async with trio.open_nursery() as power:
                 node = Node(interface, interface)
-                power.start_soon(host.serve, node, tmp_path, Wires(), ready)
+                power.start_soon(host.serve, node, VIRTUAL_PORTS.ssh, tmp_path, Wires(), ready)
                 for _ in range(moment):
                     await trio.lowlevel.checkpoint()
                 power.cancel_scope.cancel()
-            with socket.create_server((ADDRESS, SSH_PORT), reuse_port=False):
+            with socket.create_server((ADDRESS, VIRTUAL_PORTS.ssh), reuse_port=False):
                 pass  # nobody else listens there
     assert started > 0

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from imaging.feedback.display.cells import cells, fitted
+
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows as lines whose columns begin at the same place; the last one is not padded."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(fitted(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]

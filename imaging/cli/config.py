@@ -9,7 +9,8 @@ from itertools import groupby
 
 import click
 
-from imaging.cli.options import CONTEXT
+from imaging.cli.completion import complete_settings
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import reporting, run_with_settings
 from imaging.site.effective import EffectiveValue, choose_values, effective_values
 from imaging.site.settings import DEFAULT_ORIGIN, LoadedSettings
@@ -19,10 +20,11 @@ WIDEST_VALUE = 32  # columns; the origin of a longer value is not aligned with t
 
 
 @click.command(NAME, context_settings=CONTEXT)
-@click.argument("words", nargs=-1, metavar="[SECTION[.KEY]]...")
+@click.argument("words", nargs=-1, metavar="[SECTION[.KEY]]...", shell_complete=complete_settings)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object per setting.")
 @click.option("--check", is_flag=True, help="See that all that the settings name can be used.")
 @click.option("--defaults", is_flag=True, help="Print a complete settings file, with comments.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context, words: tuple[str, ...], as_json: bool, check: bool, defaults: bool

@@ -4,23 +4,28 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT
+from imaging.cli.completion import complete_images, complete_nodes
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import run_with_settings
 from imaging.errors import ConfigurationError
 from imaging.feedback.records.transcripts import transcript_path
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import printable, utc_text
+from imaging.site.inventory import load_inventory
+from imaging.site.selection import select
 from imaging.site.settings import LoadedSettings
 from imaging.site.state import history_file
 
 if TYPE_CHECKING:
     # SQLite is imported by what is asked of it
-    from imaging.feedback.records.history import History, NodeImage, PastAttempt, PastRun
+    from imaging.feedback.records.history import History
+    from imaging.feedback.records.history_rows import NodeImage, PastAttempt, PastRun
 
 NAME = "imaging-history"
 
@@ -40,14 +45,31 @@ class Question:
 
 @click.command(NAME, context_settings=CONTEXT)
 @click.option(
-    "-n", "--count", type=click.IntRange(min=1), default=20, help="How many runs; 20 by default."
+    "-n",
+    "--count",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many runs.",
 )
-@click.option("--node", metavar="NAME", help="What happened on a node, and what is on it now.")
-@click.option("--image", metavar="NAME|PATH", help="Only runs with that image.")
+@click.option(
+    "--node",
+    metavar="NAME",
+    shell_complete=complete_nodes,
+    help="What happened on a node, and what is on it now.",
+)
+@click.option(
+    "--image",
+    metavar="NAME|PATH",
+    shell_complete=complete_images,
+    help="Only runs with that image.",
+)
 @click.option("--user", metavar="NAME", help="Only runs of that user.")
 @click.option("--failed", is_flag=True, help="Only runs in which a node failed.")
 @click.option("--run", "run_id", metavar="RUN", help="The nodes of a run, with all reasons.")
 @click.option("--json", "as_json", is_flag=True, help="JSON; see above.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -83,8 +105,11 @@ def command(
         from imaging.feedback.records.history import open_history
 
         file = history_file(loaded.settings)
+        asked = question
+        if node is not None:
+            asked = replace(question, node=_recorded_name(node, loaded.settings.inventory.file))
         with open_history(file, writing=False) as history:
-            answer = _answer(history, question)
+            answer = _answer(history, asked)
         # printed when the file is closed: a reader of ours that is slow keeps nobody waiting
         if as_json:
             print(json.dumps(answer.data, indent=2))
@@ -95,6 +120,18 @@ def command(
         return 0
 
     context.exit(run_with_settings(NAME, body))
+
+
+def _recorded_name(word: str, inventory: Path) -> str:
+    """The name of the node that a word means, as other commands read it: 5 is fit05.
+
+    The history also knows nodes that no inventory has any more: those by their names.
+    """
+    try:
+        names = select([word], load_inventory(inventory)).names
+    except ConfigurationError:
+        return word
+    return names[0] if len(names) == 1 else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +229,8 @@ def run_object(run: "PastRun") -> dict[str, object]:
         "command": run.command,
         "user": run.user,
         "host": run.host,
-        "started": _utc(run.started),
-        "ended": _utc(run.started + run.elapsed),
+        "started": utc_text(run.started),
+        "ended": utc_text(run.started + run.elapsed),
         "elapsed": round(run.elapsed, 3),
         "exit_code": run.exit_code,
         "image": image
@@ -234,7 +271,7 @@ def image_object(found: "NodeImage | None") -> dict[str, object] | None:
         "path": found.image.path,
         "size": found.image.size or None,
         "sha256": found.image.sha256 or None,
-        "since": _utc(found.since),
+        "since": utc_text(found.since),
         "user": found.user,
         "run": found.run_id,
         "half_written": found.half_written,
@@ -264,8 +301,3 @@ def _transcript(run: "PastRun", node: str) -> str | None:
 def _when(seconds: float) -> str:
     """A time for people, in theirs."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _utc(seconds: float) -> str:
-    """A time for scripts."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

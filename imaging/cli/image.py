@@ -1,16 +1,13 @@
 """imaging-image: share, alias, rm."""
 
-import signal
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
 
 import click
 
-from imaging.cli.interrupts import STOPPING_SIGNALS
-from imaging.cli.options import CONTEXT
+from imaging.cli.completion import complete_image_names, complete_images
+from imaging.cli.interrupts import raise_on_signals
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import run_with_settings
-from imaging.errors import InfrastructureError, Reason
 from imaging.images.curation import Plan, plan_alias, plan_removal
 from imaging.images.library import ImageLibrary
 from imaging.images.sharing import plan_share
@@ -22,6 +19,7 @@ yes_option = click.option(
 
 
 @click.group("imaging-image", context_settings=CONTEXT)
+@version_option
 def command() -> None:
     """Keep the images directory in order: share private images, make aliases, remove.
 
@@ -36,8 +34,14 @@ def command() -> None:
 
 
 @command.command("share", short_help="Give a private image to everybody.")
-@click.argument("image", metavar="NAME|PATH")
-@click.option("--as", "new_name", metavar="NEW", help="The name to share it under.")
+@click.argument("image", metavar="NAME|PATH", shell_complete=complete_images)
+@click.option(
+    "--as",
+    "new_name",
+    metavar="NEW",
+    shell_complete=complete_image_names,
+    help="The name to share it under.",
+)
 @click.option("--force", is_flag=True, help="Replace what has that name.")
 @click.option("--move", is_flag=True, help="Remove the original afterwards.")
 @yes_option
@@ -63,8 +67,8 @@ def share(
 
 
 @command.command("alias", short_help="Give an image another name.")
-@click.argument("alias", metavar="ALIAS")
-@click.argument("target", metavar="TARGET")
+@click.argument("alias", metavar="ALIAS", shell_complete=complete_image_names)
+@click.argument("target", metavar="TARGET", shell_complete=complete_images)
 @click.option("--force", is_flag=True, help="Move the alias when it exists.")
 @yes_option
 @click.pass_context
@@ -87,7 +91,7 @@ def alias(context: click.Context, alias: str, target: str, force: bool, yes: boo
 
 
 @command.command("rm", short_help="Remove an image or an alias.")
-@click.argument("image", metavar="NAME|PATH")
+@click.argument("image", metavar="NAME|PATH", shell_complete=complete_images)
 @yes_option
 @click.pass_context
 def remove(context: click.Context, image: str, yes: bool) -> None:
@@ -118,17 +122,9 @@ def _curate(name: str, make_plan: Callable[[ImageLibrary], Plan], *, yes: bool) 
         if not yes:
             print("nothing was done; --yes does it")
             return 0
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _leave)
+        raise_on_signals()  # what is half done is removed on the way out
         plan.carry_out()
         print("done")
         return 0
 
     return run_with_settings(name, body)
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - Python's signature
-    """End with one line; what is half done is removed on the way out."""
-    name = signal.Signals(number).name
-    raise InfrastructureError(f"interrupted by {name}", reason=Reason.INTERRUPTED)

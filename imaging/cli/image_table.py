@@ -1,9 +1,9 @@
 """The table of imaging-list: aligned whatever the names are, and as narrow as the terminal."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imaging.feedback.display.cells import cells, clipped
 from imaging.feedback.wording import human_size, printable
 from imaging.images.catalogue import Entry, Kind
 from imaging.images.provenance import SidecarState
@@ -18,14 +18,14 @@ DROPPED_FIRST = ("author", "covers", "date", "size")
 @dataclass(frozen=True, slots=True)
 class _Column:
     title: str
-    cells: list[str]
+    texts: list[str]
     right: bool = False
     limit: int | None = None
 
     @property
     def width(self) -> int:
         """That of the longest cell which respects the limit."""
-        widths = map(text_width, [self.title, *self.cells])
+        widths = map(cells, [self.title, *self.texts])
         return max(width for width in widths if self.limit is None or width <= self.limit)
 
 
@@ -43,9 +43,9 @@ def render(entries: Sequence[Entry], columns: int | None) -> list[str]:
             break
         table = [column for column in table if column.title != title]
     lines = []
-    for row in zip(*([column.title.upper(), *column.cells] for column in table), strict=True):
+    for row in zip(*([column.title.upper(), *column.texts] for column in table), strict=True):
         name, *rest = row
-        if text_width(name) > table[0].width:
+        if cells(name) > table[0].width:
             lines.append(name)
             name = ""
         if name or any(rest):
@@ -72,30 +72,19 @@ def _fits(table: Sequence[_Column], columns: int | None) -> bool:
     return columns is None or needed <= columns
 
 
-def text_width(text: str) -> int:
-    """How many columns of a terminal a printable text takes."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
-
-
 def cut_to(text: str, columns: int) -> str:
     """The text, or as much of it as fits, with a sign that it is cut."""
-    if text_width(text) <= columns:
+    if cells(text) <= columns:
         return text
-    room = max(columns - len(CUT), 0)
-    while text_width(text) > room:
-        text = text[:-1]
-    return text + CUT[:columns]
+    return clipped(text, columns - len(CUT)) + CUT[:columns]
 
 
 def _line(row: Sequence[str], table: Sequence[_Column]) -> str:
-    cells = []
+    shown = []
     for text, column in zip(row, table, strict=True):
-        padding = " " * (column.width - text_width(text))
-        cells.append(padding + text if column.right else text + padding)
-    return GAP.join(cells).rstrip()
+        padding = " " * (column.width - cells(text))
+        shown.append(padding + text if column.right else text + padding)
+    return GAP.join(shown).rstrip()
 
 
 def _name(entry: Entry) -> str:

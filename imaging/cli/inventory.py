@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, version_option
 from imaging.cli.session import Site, run, run_with_settings
 from imaging.node.power.readiness import model_of
 from imaging.site.inventory import Node, inventory_problems
@@ -21,14 +21,9 @@ NAME = "imaging-inventory"
 @node_selection
 @click.option("--json", "as_json", is_flag=True, help="Print an inventory file of these nodes.")
 @click.option("--check", is_flag=True, help="Print all that is wrong with the inventory.")
+@version_option
 @click.pass_context
-def command(
-    context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
-    as_json: bool,
-    check: bool,
-) -> None:
+def command(context: click.Context, selection: SelectionWords, as_json: bool, check: bool) -> None:
     """Print the nodes and their addresses.
 
     These are the addresses of the nodes and of their power cards (CMC), as the inventory has
@@ -40,12 +35,11 @@ def command(
       imaging-inventory 1-12 ~4-6
       imaging-inventory --check
     """
-    if check and (as_json or node_spec or use_all):
+    if check and (as_json or selection.is_given):
         raise click.UsageError("--check is for the whole inventory, and takes nothing else")
 
     def body(site: Site) -> int:
-        selection = SelectionWords(node_spec, use_all)
-        nodes = selection.nodes(site) if node_spec or use_all else site.inventory.nodes
+        nodes = selection.nodes(site) if selection.is_given else site.inventory.nodes
         if as_json:
             print(json.dumps([node.as_row() for node in nodes], indent=2))
         else:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords
+from imaging.cli.options import CONTEXT, SelectionWords, node_spec_argument, version_option
 from imaging.cli.session import Site, run, run_with_settings
 from imaging.errors import ConfigurationError
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import LATEST_S, is_encodable, printable, utc_text
 from imaging.leases.backend import Actor, Credentials, LeaseBackend
 from imaging.leases.decision import Answer
-from imaging.leases.lease import LATEST_S, Lease, moment_text
+from imaging.leases.lease import Lease, TokenRefusedError, moment_text
 from imaging.leases.times import MINUTE_S, check_span, parse_moment
 from imaging.leases.times import aligned as aligned_moment
 from imaging.site.inventory import load_inventory
@@ -38,6 +38,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 @click.group(NAME, context_settings=CONTEXT, invoke_without_command=True)
 @all_option
 @json_option
+@version_option
 @click.pass_context
 def command(context: click.Context, everything: bool, as_json: bool) -> None:
     """List the leases of this site from today on, or change them.
@@ -75,7 +76,7 @@ def list_command(context: click.Context, everything: bool, as_json: bool) -> Non
 @command.command(context_settings=CONTEXT)
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="UNTIL")
-@click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")
+@node_spec_argument
 @click.option("--for", "holder", metavar="LOGIN", help="Book for somebody else, or for a slice.")
 @json_option
 @click.pass_context
@@ -91,7 +92,7 @@ def book(
 
     def body(loaded: LoadedSettings) -> int:
         settings, actor, now = loaded.settings.leases, _actor(loaded), time.time()
-        if holder is not None and holder.encode(errors="replace").decode() != holder:
+        if holder is not None and not is_encodable(holder):
             raise ConfigurationError("--for: the login is not UTF-8 text")
         nodes = _nodes(loaded, node_spec) if node_spec else None
         begins = parse_moment(start, now)
@@ -147,7 +148,7 @@ def cancel(context: click.Context, lease_id: str) -> None:
 
 
 @command.command(context_settings=CONTEXT)
-@click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")
+@node_spec_argument
 @click.option("--until", metavar="TIME", help="Will you still have it then?")
 @json_option
 @click.pass_context
@@ -169,7 +170,7 @@ def check(
         last = now if until is None else parse_moment(until, now).at
         if last < now - MINUTE_S:
             raise ConfigurationError(f"--until: {moment_text(last)} is past")
-        nodes = [node.name for node in SelectionWords(node_spec, False).nodes_or_all(site)]
+        nodes = [node.name for node in SelectionWords(node_spec).nodes_or_all(site)]
         authorization = Authorization(site.settings.leases, horizon_s=last - now)
 
         async def ask() -> "Decision":
@@ -185,7 +186,7 @@ def check(
                     "may_act": may_act,
                     "answer": decision.answer.value,
                     "login": authorization.login,
-                    "until": None if decision.until is None else _utc(decision.until),
+                    "until": None if decision.until is None else utc_text(decision.until),
                     "message": decision.message,
                 }
             )
@@ -230,8 +231,8 @@ def as_object(lease: Lease, now: float) -> dict[str, object]:
     return {
         "id": lease.lease_id,
         "holder": lease.holder,
-        "from": _utc(lease.start),
-        "until": _utc(lease.end),
+        "from": utc_text(lease.start),
+        "until": utc_text(lease.end),
         "nodes": None if lease.nodes is None else list(lease.nodes),
         "state": _state(lease, now),
     }
@@ -267,9 +268,18 @@ def _ask(
 
 
 def _change(settings: LeasesSettings, question: Callable[[LeaseBackend], Awaitable[T]]) -> T:
-    """Have something changed, with what the service wants to let somebody in for that."""
+    """Have something changed; where that wants a login, it is asked for on a terminal.
+
+    A token that is not taken is one that has expired: with a login, the question is asked again.
+    """
     credentials = _credentials(settings) if settings.backend == "r2labapi" else None
-    return _ask(settings, question, credentials, changes=True)
+    try:
+        return _ask(settings, question, credentials, changes=True)
+    except TokenRefusedError as error:
+        if credentials is not None or not sys.stdin.isatty():
+            raise
+        print(f"{NAME}: {error}", file=sys.stderr)
+    return _ask(settings, question, _asked_credentials(settings), changes=True)
 
 
 def _credentials(settings: LeasesSettings) -> Credentials | None:
@@ -279,6 +289,10 @@ def _credentials(settings: LeasesSettings) -> Credentials | None:
     found = credentials_of()
     if found is not None or settings.token or not sys.stdin.isatty():
         return found
+    return _asked_credentials(settings)
+
+
+def _asked_credentials(settings: LeasesSettings) -> Credentials:
     email = click.prompt(f"Email for {settings.url}", err=True)
     return Credentials(email, click.prompt("Password", hide_input=True, err=True))
 
@@ -291,7 +305,7 @@ def _actor(loaded: LoadedSettings) -> Actor:
 
 def _nodes(loaded: LoadedSettings, words: tuple[str, ...]) -> tuple[str, ...]:
     site = Site(loaded.settings, load_inventory(loaded.settings.inventory.file))
-    return tuple(node.name for node in SelectionWords(words, False).nodes(site))
+    return tuple(node.name for node in SelectionWords(words).nodes(site))
 
 
 def _with_id(leases: Sequence[Lease], lease_id: str) -> Lease:
@@ -307,11 +321,6 @@ def _midnight(now: float) -> float:
     """The beginning of the day on this host's clock."""
     day = datetime.fromtimestamp(now).astimezone()
     return day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).timestamp()
-
-
-def _utc(at: float) -> str:
-    """A time for scripts."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _print_json(document: object) -> None:

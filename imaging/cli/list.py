@@ -1,6 +1,5 @@
 """imaging-list."""
 
-import io
 import json
 import shutil
 import sys
@@ -11,8 +10,9 @@ from typing import Any
 
 import click
 
+from imaging.cli.completion import complete_image_names, complete_images
 from imaging.cli.image_table import render
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import run_with_settings
 from imaging.feedback.wording import printable
 from imaging.images.catalogue import Entry, catalogue
@@ -44,7 +44,7 @@ class ListOptions:
 
 
 @click.command(NAME, context_settings=CONTEXT)
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_image_names)
 @click.option("--and", "every", is_flag=True, help="Images that fit all patterns, not any.")
 @click.option(
     "--sort",
@@ -55,11 +55,15 @@ class ListOptions:
 @click.option("-r", "--reverse", is_flag=True, help="The other way round.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list of objects; see above.")
 @click.option(
-    "--resolve", metavar="NAME", help="Print the one file that imaging-load would take, and why."
+    "--resolve",
+    metavar="NAME",
+    shell_complete=complete_images,
+    help="Print the one file that imaging-load would take, and why.",
 )
 @click.option(
     "--check", is_flag=True, help="Read the images whole: OK or BROKEN, with the reason, for each."
 )
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -95,14 +99,11 @@ def command(
     """
     options = ListOptions(patterns, every, sort, reverse, as_json)
     if resolve is not None and (patterns or check or as_json or every):
-        raise click.UsageError("--resolve NAME stands alone")
+        raise click.UsageError("--resolve NAME takes nothing else")
     if check and as_json:
         raise click.UsageError("--check and --json exclude each other")
 
     def body(loaded: LoadedSettings) -> int:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # a comment may hold what the terminal's encoding has not
-            sys.stdout.reconfigure(errors="backslashreplace")
         library = ImageLibrary.of(loaded.settings.images)
         if resolve is not None:
             return _resolve(library, resolve)

@@ -1,31 +1,64 @@
 """imaging-load."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from imaging.cli.completion import complete_images
 from imaging.cli.options import (
     CONTEXT,
     QuorumOf,
     SelectionWords,
-    common_options,
     node_selection,
-    operation_options,
-    output_options,
     read_quorum,
+    run_options,
+    version_option,
     wait_lock_option,
 )
-from imaging.cli.wishes import OutputOptions
+from imaging.cli.wishes import CommonOptions
 
 if TYPE_CHECKING:
-    from imaging.feedback.outcomes import RunReport  # with all that runs, when it runs
+    # with all that runs, when it runs
+    from imaging.cli.runs import RunSite
+    from imaging.feedback.outcomes import RunReport
+    from imaging.operations.load import LoadPlan
 
 NAME = "imaging-load"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user wants of a load, besides what all runs have."""
+
+    image: str | None
+    bandwidth: float | None
+    no_reset: bool
+    wait: bool
+    retries: int
+    retry_last: bool
+    min_ok: QuorumOf | None
+    on_failure: str
+    wait_lock: float | None
+
+    def check(self, selection: SelectionWords) -> None:
+        """Raises click.UsageError when they contradict each other."""
+        if self.retry_last and selection.is_given:
+            raise click.UsageError("--retry-last says which nodes, so give none")
+        if self.wait and self.no_reset:
+            raise click.UsageError("--wait and -n exclude each other: nothing would boot")
+
+
 @click.command(NAME, context_settings=CONTEXT)
 @node_selection
-@click.option("-i", "--image", metavar="NAME|PATH", help="Image; else the settings' default.")
+@click.option(
+    "-i",
+    "--image",
+    metavar="NAME|PATH",
+    shell_complete=complete_images,
+    help="Image; else the settings' default.",
+)
 @click.option(
     "-b",
     "--bandwidth",
@@ -66,29 +99,15 @@ NAME = "imaging-load"
     help="A node with a half-written disk is left in the ramdisk, or switched off.",
 )
 @wait_lock_option
-@output_options
-@operation_options
+@run_options()
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
-    image: str | None,
-    bandwidth: float | None,
-    no_reset: bool,
-    wait: bool,
-    retries: int,
-    retry_last: bool,
-    min_ok: QuorumOf | None,
-    on_failure: str,
-    wait_lock: float | None,
-    timeout: float | None,
-    live: bool,
-    quiet: bool,
-    verbose: bool,
-    dry_run: bool,
-    strict_lease: bool,
-    outputs: OutputOptions,
+    /,
+    selection: SelectionWords,
+    options: CommonOptions,
+    **wanted: Any,
 ) -> None:
     """Load a disk image onto all selected nodes at once.
 
@@ -101,64 +120,56 @@ def command(
       imaging-load -i fedora-21 1-12 ~4-6
       imaging-load -i ./my-image.ndz -t 300 -a
     """
-    from imaging.cli.runs import RunSite, run_operation
+    wishes = Wishes(**wanted)
+    wishes.check(selection)
+    from imaging.cli.runs import run_operation
     from imaging.feedback.results import Results
-    from imaging.images.library import ImageLibrary
-    from imaging.operations.load import LoadPlan, LoadPolicy, OnFailure, load
-    from imaging.operations.preflight import (
-        as_in_the_last_run,
-        last_failed,
-        plan_load,
-        with_lock_patience,
-    )
+    from imaging.operations.load import load
 
-    def prepare(site: RunSite) -> LoadPlan:
-        library = ImageLibrary.of(site.settings.images)
-        name, last = image, None
-        if retry_last:
-            nodes, facts = last_failed(site.settings, site.inventory, NAME)
-            if image is None:
-                name, last = facts.path, facts
-        else:
-            nodes = SelectionWords(node_spec, use_all).nodes(site, library.names())
-        plan = plan_load(
-            with_lock_patience(site.settings, wait_lock),
-            nodes,
-            image_name=name,
-            bandwidth_mibps=bandwidth,
-            reset=not no_reset,
-            wait=wait,
-            policy=LoadPolicy(
-                retries, min_ok(len(nodes)) if min_ok else None, OnFailure(on_failure)
-            ),
-            neighbours=site.inventory.nodes,
-            authorization=site.authorization,
-        )
-        return plan if last is None else as_in_the_last_run(plan, last)
-
-    if retry_last and (node_spec or use_all):
-        raise click.UsageError("--retry-last says which nodes, so give none")
-    if wait and no_reset:
-        raise click.UsageError("--wait and -n exclude each other: nothing would boot")
-    options = common_options(
-        timeout=timeout,
-        live=live,
-        quiet=quiet,
-        verbose=verbose,
-        dry_run=dry_run,
-        strict_lease=strict_lease,
-        outputs=outputs,
-    )
     context.exit(
         run_operation(
             NAME,
             options,
-            prepare,
+            partial(planned, selection, wishes),
             load,
             lambda settings: settings.load.timeout_s,
             Results(at_end=_result),
         )
     )
+
+
+def planned(selection: SelectionWords, wishes: Wishes, site: "RunSite") -> "LoadPlan":
+    """Make all checks, and plan the load. Raises ConfigurationError."""
+    from imaging.images.library import ImageLibrary
+    from imaging.operations.load import LoadPolicy, OnFailure
+    from imaging.operations.preflight import (
+        as_before,
+        last_failed,
+        plan_load,
+        with_lock_patience,
+    )
+
+    name, before = wishes.image, None
+    if wishes.retry_last:
+        before = last_failed(site.settings, site.inventory, NAME)
+        nodes, name = before.nodes, name or before.image.path
+    else:
+        nodes = selection.nodes(site, ImageLibrary.of(site.settings.images).names())
+    quorum = wishes.min_ok(len(nodes)) if wishes.min_ok else None
+    plan = plan_load(
+        with_lock_patience(site.settings, wishes.wait_lock),
+        nodes,
+        image_name=name,
+        bandwidth_mibps=wishes.bandwidth,
+        reset=not wishes.no_reset,
+        wait=wishes.wait,
+        policy=LoadPolicy(wishes.retries, quorum, OnFailure(wishes.on_failure)),
+        neighbours=site.inventory.nodes,
+        authorization=site.authorization,
+    )
+    if before is None:
+        return plan
+    return as_before(plan, before, same_image=wishes.image is None)
 
 
 def _result(report: "RunReport") -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection
+from imaging.cli.completion import complete_files
+from imaging.cli.options import CONTEXT, SelectionWords, live_option, node_selection, version_option
 from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site
@@ -57,6 +58,7 @@ class Wishes:
 @click.option(
     "--events",
     metavar="FILE|-",
+    shell_complete=complete_files,
     help="Write each change as it is seen, a line of JSON each; - is standard output.",
 )
 @click.option(
@@ -83,12 +85,12 @@ class Wishes:
     help="Tell each change to a websocket server, as ws://HOST:PORT/, which may come and go.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no line per change.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
     /,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     timeout: float | None,
     **wanted: Any,
 ) -> None:
@@ -112,12 +114,11 @@ def command(
 
     wishes = Wishes(**wanted)
     wishes.check()
-    words = SelectionWords(node_spec, use_all)
 
     def body(site: Site, service: Service) -> int:
         if wishes.events not in (None, STANDARD_OUTPUT):
             refuse_files(["--events"], site.settings.leases)
-        monitor = prepared(site, words)
+        monitor = prepared(site, selection)
         if wishes.once:
             return look_once(monitor, wishes, service)
         return keep_watching(monitor, wishes, service)
@@ -125,9 +126,9 @@ def command(
     context.exit(run_service(NAME, timeout, body))
 
 
-def prepared(site: Site, words: SelectionWords) -> "Monitor":
+def prepared(site: Site, selection: SelectionWords) -> "Monitor":
     """A monitor of the selected nodes. Raises ConfigurationError."""
-    nodes = words.nodes(site)
+    nodes = selection.nodes(site)
     from imaging.monitor.service import Monitor
     from imaging.node.remote import prepare_login
 

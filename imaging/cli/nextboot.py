@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from imaging.cli.columns import aligned
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, version_option
 from imaging.cli.session import Site, run
 from imaging.feedback.wording import age_text
 from imaging.node.nextboot import NextbootDirectory
@@ -31,11 +31,11 @@ NAME = "imaging-nextboot"
 @click.option("--any-age", is_flag=True, help="With --clean: also young ones of unknown MACs.")
 @click.option("--dry-run", is_flag=True, help="With --clean: only say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object per link.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     clean: bool,
     any_age: bool,
     dry_run: bool,
@@ -65,8 +65,8 @@ def command(
         directory = NextbootDirectory(nextboot.directory, nextboot.ramdisk)
         locks = LockDirectory(site.settings.locks.directory)
         links = list_links(directory, site.inventory, locks, time.time())
-        if node_spec or use_all:
-            names = {node.name for node in SelectionWords(node_spec, use_all).nodes(site)}
+        if selection.is_given:
+            names = {node.name for node in selection.nodes(site)}
             links = [link for link in links if link.node in names]
         if clean:
             locks.check()

@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from imaging.cli.options import CONTEXT, SelectionWords, node_selection, timeout_option
+from imaging.cli.options import (
+    CONTEXT,
+    SelectionWords,
+    node_selection,
+    timeout_option,
+    version_option,
+)
 from imaging.cli.session import Site, run
 from imaging.cli.wishes import CommonOptions
 
@@ -16,11 +22,11 @@ from imaging.cli.wishes import CommonOptions
 @click.option("--off", "only_off", is_flag=True, help="Only those that are off.")
 @click.option("--export", is_flag=True, help="Print a line for the shell: export NODES='...'.")
 @timeout_option
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
     only_on: bool,
     only_off: bool,
     export: bool,
@@ -39,7 +45,6 @@ def command(
     if only_on and only_off:
         raise click.UsageError("--on and --off exclude each other")
     power = "on" if only_on else "off" if only_off else None
-    selection = SelectionWords(node_spec, use_all)
 
     def lines(names: Sequence[str]) -> list[str]:
         return [f"export NODES={shlex.quote(' '.join(names))}"] if export else list(names)
@@ -70,7 +75,8 @@ def _by_power(
     from imaging.operations.preflight import plan_power
 
     def prepare(site: RunSite) -> PowerPlan:
-        return plan_power(site.settings, selection.nodes(site), Verb.STATUS)
+        nodes = selection.nodes(site)
+        return plan_power(site.settings, nodes, Verb.STATUS, authorization=site.authorization)
 
     def matching(report: RunReport) -> list[str]:
         answers = [outcome for outcome in report.outcomes if outcome.ok]

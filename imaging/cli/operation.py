@@ -8,29 +8,29 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from imaging.cli.interrupts import (
-    STOPPING_SIGNALS,
+    cancel_on_signal,
     command_age,
-    first_leaf,
     heeded_signals,
     is_interrupt,
 )
 from imaging.cli.outputs import Outputs
-from imaging.cli.records import Records
 from imaging.cli.streams import StandardOutput
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import STANDARD_OUTPUT, CommonOptions
-from imaging.errors import ImagingError, InfrastructureError, Reason
+from imaging.errors import ImagingError, InfrastructureError, Reason, first_leaf
 from imaging.feedback.board import Board
 from imaging.feedback.display.displays import choose_display
 from imaging.feedback.events import Emit, Event, NodeFinished, Noticed, RunStarted
 from imaging.feedback.log import log_event
-from imaging.feedback.outcomes import ImageFacts, NodeOutcome
+from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport
+from imaging.feedback.records.run_records import Records
 from imaging.feedback.results import Detail, Results
 from imaging.feedback.sinks import Display, Sink
-from imaging.leases.lease import LATEST_S
+from imaging.feedback.wording import LATEST_S
 from imaging.operations.descriptors import allow_descriptors
 from imaging.site.schema import Settings
 from imaging.site.user import login_name
@@ -127,16 +127,23 @@ class Operation:
             events_on_output=self.options.outputs.events == STANDARD_OUTPUT,
         )
         self.sinks.append(self.records)
+        bug: BaseExceptionGroup | None = None
         try:
             with display.shown():
                 trio.run(self._main, checked, operate, display)
         except BaseExceptionGroup as group:
             if not is_interrupt(group):
-                raise
-            self._conclude(self._record)  # the second signal: tell what is known
+                bug = group
+                why = f"internal error: {first_leaf(group)!r}"
+                self.failure = InfrastructureError(why, reason=Reason.INTERNAL)
+            self._conclude(self._record)  # the second signal, or a bug: tell what is known
         finally:
             self.records.close(self._patience)
         self._let_it_be_told()
+        if bug is not None:
+            if self.board.nodes:
+                self._finish(ended=True)  # what has happened to disks is to be known
+            raise bug
         if self.dry is not None:
             self.output.tell(self.dry)
             self._tell_failure()
@@ -159,9 +166,8 @@ class Operation:
                 os._exit(1)
             received.append(number)
 
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, take)
+        for number in heeded_signals():
+            signal.signal(number, take)
 
     @property
     def _patience(self) -> float:
@@ -190,7 +196,7 @@ class Operation:
         async with trio.open_nursery() as services:
             scope = trio.CancelScope()
             scope.deadline = trio.current_time() + self.timeout - command_age()
-            await services.start(self._watch_signals, scope, display)
+            await services.start(cancel_on_signal, scope, partial(self._heed, display))
             services.start_soon(display.run)
             services.start_soon(self.authorization.look)
             with scope:
@@ -326,13 +332,7 @@ class Operation:
             )
             print(f"{self.command}: {what}, before any node was touched", file=sys.stderr)
             return 1
-        report = replace(
-            self.board.report(time.time()),
-            patience=self._patience,
-            interrupted=self.signalled is not None,
-        )
-        for sink in reversed(self.sinks):  # the files that were asked for come first
-            sink.finish(report)
+        report = self._finish(ended=self.signalled is not None)
         self._tell_failure()
         failures = outputs.failures()
         for failure in [*outputs.losses(), *failures]:
@@ -341,29 +341,23 @@ class Operation:
             self.output.tell(self.results.at_end(report))
         return 1 if failures else report.exit_code
 
+    def _finish(self, *, ended: bool) -> RunReport:
+        """Give the report to all sinks; ``ended`` is whether something has ended the run early."""
+        report = replace(self.board.report(time.time()), patience=self._patience, interrupted=ended)
+        for sink in reversed(self.sinks):  # the files that were asked for come first
+            sink.finish(report)
+        return report
+
     def _tell_failure(self) -> None:
         """Why the whole run failed, if it did."""
         if self.failure is not None:
             untouched = "" if self.unauthorized is None else "; no node was touched"
             print(f"{self.command}: {self.failure}{untouched}", file=sys.stderr)
 
-    async def _watch_signals(
-        self,
-        scope: "trio.CancelScope",
-        display: Display,
-        *,
-        task_status: "trio.TaskStatus[None]",
-    ) -> None:
-        """Cancel the run at the first signal; the second one means it."""
-        import trio
-
-        with trio.open_signal_receiver(*heeded_signals()) as signals:
-            task_status.started()
-            async for number in signals:
-                if self.signalled is not None:
-                    raise KeyboardInterrupt
-                if number == signal.SIGINT and display.asks_before_interrupt():
-                    continue
-                self.signalled = signal.Signals(number)
-                self.watchdog.limit(INTERRUPT_LIMIT_S)
-                scope.cancel(reason=self.signalled.name)
+    def _heed(self, display: Display, number: signal.Signals) -> bool:
+        """Whether a signal ends the run: Ctrl-C may be asked about first."""
+        if number == signal.SIGINT and display.asks_before_interrupt():
+            return False
+        self.signalled = number
+        self.watchdog.limit(INTERRUPT_LIMIT_S)
+        return True

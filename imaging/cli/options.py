@@ -5,7 +5,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+import imaging
+from imaging.cli.completion import complete_files, complete_nodes
 from imaging.cli.session import Site
 from imaging.cli.wishes import REPORT_SUFFIXES, STANDARD_OUTPUT, CommonOptions, OutputOptions
 from imaging.errors import ConfigurationError
@@ -20,6 +22,7 @@ from imaging.site.inventory import Node
 from imaging.site.selection import Selection, select
 
 F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -29,7 +32,12 @@ class SelectionWords:
     """What the user said about nodes."""
 
     words: tuple[str, ...]
-    use_all: bool
+    use_all: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the command line itself says anything about nodes."""
+        return bool(self.words) or self.use_all
 
     def resolve(self, site: Site, image_names: Collection[str] = ()) -> Selection:
         """The nodes meant, by arguments, -a, $NODES and $ALL_NODES. Raises ConfigurationError."""
@@ -49,21 +57,39 @@ class SelectionWords:
 
     def nodes_or_all(self, site: Site) -> tuple[Node, ...]:
         """The nodes meant; where nothing says which, those of the whole inventory."""
-        if self.words or self.use_all or os.environ.get("NODES"):
+        if self.is_given or os.environ.get("NODES"):
             return self.nodes(site)
         return site.inventory.nodes
 
 
+def version_option(function: F) -> F:
+    """Add ``--version``."""
+    return click.version_option(imaging.__version__, message="imaging %(version)s")(function)
+
+
+def node_spec_argument(function: F) -> F:
+    """Add ``NODE_SPEC...``."""
+    return click.argument(
+        "node_spec", nargs=-1, metavar="[NODE_SPEC]...", shell_complete=complete_nodes
+    )(function)
+
+
 def node_selection(function: F) -> F:
-    """Add ``NODE_SPEC...`` and ``-a``."""
-    function = click.option(
+    """Add ``NODE_SPEC...`` and ``-a``; the function gets them as ``selection``."""
+
+    @functools.wraps(function)
+    def gathered(*arguments: Any, **given: Any) -> Any:
+        selection = SelectionWords(given.pop("node_spec"), given.pop("use_all"))
+        return function(*arguments, **given, selection=selection)
+
+    gathered = click.option(
         "-a",
         "--all",
         "use_all",
         is_flag=True,
         help="All nodes: $ALL_NODES, else all_nodes of the settings, else all there are.",
-    )(function)
-    return click.argument("node_spec", nargs=-1, metavar="[NODE_SPEC]...")(function)
+    )(gathered)
+    return cast(F, node_spec_argument(gathered))
 
 
 def timeout_option(function: F) -> F:
@@ -87,15 +113,6 @@ def wait_lock_option(function: F) -> F:
     )(function)
 
 
-def strict_lease_option(function: F) -> F:
-    """Add ``--strict-lease``."""
-    return click.option(
-        "--strict-lease",
-        is_flag=True,
-        help="Refuse, and not only warn, when your lease may end before the run.",
-    )(function)
-
-
 def live_option(function: F) -> F:
     """Add ``-c``."""
     return click.option(
@@ -108,83 +125,93 @@ def live_option(function: F) -> F:
     )(function)
 
 
-def output_options(function: F) -> F:
-    """Add what scripts want to have of a run; the function gets it as ``outputs``."""
-
-    @functools.wraps(function)
-    def gathered(*arguments: Any, **options: Any) -> Any:
-        names = (field.name for field in dataclasses.fields(OutputOptions))
-        outputs = OutputOptions(**{name: options.pop(name) for name in names})
-        if outputs.json and outputs.events == STANDARD_OUTPUT:
-            raise click.UsageError("--json and --events - exclude each other: both are for stdout")
-        if outputs.report is not None and outputs.report.suffix not in REPORT_SUFFIXES:
-            raise click.UsageError("--report wants a name that ends in .json or .xml")
-        return function(*arguments, **options, outputs=outputs)
-
-    file = click.Path(dir_okay=False, path_type=Path)
-    for option in (
-        click.option(
-            "--ko", "ko_file", type=file, metavar="FILE", help="Write those of the others."
-        ),
-        click.option(
-            "--ok", "ok_file", type=file, metavar="FILE", help="Write the names of the fine nodes."
-        ),
-        click.option(
-            "--report",
-            type=file,
-            metavar="FILE",
-            help="At the end, write a report: NAME.json, or JUnit's NAME.xml. "
-            "There is none when nothing was done because something was wrong from the start.",
-        ),
-        click.option(
-            "--events",
-            metavar="FILE|-",
-            help="Write each event as it happens, a line of JSON each; - is standard output.",
-        ),
-        click.option("--json", is_flag=True, help="Print the result as JSON, and nothing else."),
-    ):
-        gathered = option(gathered)
-    return cast(F, gathered)
-
-
-def operation_options(function: F) -> F:
-    """Add the options of all commands that change nodes."""
-    for option in (
-        timeout_option,
-        live_option,
-        click.option("-q", "--quiet", is_flag=True, help="Tell failures only."),
-        click.option("-v", "--verbose", is_flag=True, help="Tell every step of every node."),
-        click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done."),
-        strict_lease_option,
-    ):
-        function = option(function)
-    return function
-
-
-def common_options(
+def run_options(
     *,
-    timeout: float | None,
-    live: bool,
-    quiet: bool,
-    verbose: bool,
-    dry_run: bool,
-    strict_lease: bool,
-    outputs: OutputOptions,
-) -> CommonOptions:
-    """The parsed common options. Raises click.UsageError when they contradict each other."""
-    if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
-    if quiet and live:
-        raise click.UsageError("-q and -c exclude each other")
-    return CommonOptions(
-        timeout=timeout,
-        live=live,
-        quiet=quiet,
-        verbose=verbose,
-        dry_run=dry_run,
-        strict_lease=strict_lease,
-        outputs=outputs,
+    quiet_flags: Sequence[str] = ("-q", "--quiet"),
+    quiet_help: str = "Tell failures only.",
+    verbose_help: str = "Tell every step of every node.",
+    only_reads: bool = False,
+) -> Callable[[F], F]:
+    """Add the options of all commands that work on nodes; the function gets them as ``options``.
+
+    Who ``only_reads`` needs no lease: ``--strict-lease`` is taken there, and not shown.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def gathered(*arguments: Any, **given: Any) -> Any:
+            options = _common_options(given, quiet_flags[0])
+            return function(*arguments, **given, options=options)
+
+        decorated: Callable[..., Any] = gathered
+        # click shows first what is added last
+        added: tuple[Decorator, ...] = (
+            timeout_option,
+            live_option,
+            click.option(*quiet_flags, "quiet", is_flag=True, help=quiet_help),
+            click.option("-v", "--verbose", is_flag=True, help=verbose_help),
+            click.option(
+                "--dry-run", is_flag=True, help="Make all checks, say what would be done."
+            ),
+            click.option(
+                "--strict-lease",
+                is_flag=True,
+                hidden=only_reads,
+                help="Refuse, and not only warn, when your lease may end before the run.",
+            ),
+            *_output_options(),
+        )
+        for add in added:
+            decorated = add(decorated)
+        return cast(F, decorated)
+
+    return decorate
+
+
+def _output_options() -> Iterator[Decorator]:
+    """What scripts want to have of a run."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    yield click.option(
+        "--ko", "ko_file", type=file, metavar="FILE", help="Write the names of the others."
     )
+    yield click.option(
+        "--ok", "ok_file", type=file, metavar="FILE", help="Write the names of the fine nodes."
+    )
+    yield click.option(
+        "--report",
+        type=file,
+        metavar="FILE",
+        help="At the end, write a report: NAME.json, or JUnit's NAME.xml. "
+        "There is none when nothing was done because something was wrong from the start.",
+    )
+    yield click.option(
+        "--events",
+        metavar="FILE|-",
+        shell_complete=complete_files,
+        help="Write each event as it happens, a line of JSON each; - is standard output.",
+    )
+    yield click.option("--json", is_flag=True, help="Print the result as JSON, and nothing else.")
+
+
+def _common_options(given: dict[str, Any], quiet_flag: str) -> CommonOptions:
+    """Take the common options out of those given. Raises click.UsageError for contradictions."""
+    outputs = OutputOptions(**_taken(given, OutputOptions))
+    options = CommonOptions(**_taken(given, CommonOptions), outputs=outputs)
+    if outputs.json and outputs.events == STANDARD_OUTPUT:
+        raise click.UsageError("--json and --events - exclude each other: both are for stdout")
+    if outputs.report is not None and outputs.report.suffix not in REPORT_SUFFIXES:
+        raise click.UsageError("--report wants a name that ends in .json or .xml")
+    if options.quiet and (options.verbose or options.live):
+        other = "-v" if options.verbose else "-c"
+        raise click.UsageError(f"{quiet_flag} and {other} exclude each other")
+    return options
+
+
+def _taken(
+    given: dict[str, Any], kind: type[OutputOptions] | type[CommonOptions]
+) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(kind) if field.name in given]
+    return {name: given.pop(name) for name in names}
 
 
 QuorumOf = Callable[[int], int]
@@ -202,7 +229,7 @@ def read_quorum(
         raise click.BadParameter(f"{value!r} is no number of nodes (30) and no percentage (90%)")
     number = int(found[1])
     if number == 0:
-        raise click.BadParameter("a quorum of no node is always reached")
+        raise click.BadParameter("must be at least one node: none is always reached")
     if found[2]:
         return lambda total: math.ceil(total * number / 100)
     return partial(_at_least, number)
@@ -210,5 +237,7 @@ def read_quorum(
 
 def _at_least(number: int, total: int) -> int:
     if number > total:
-        raise ConfigurationError(f"at least {number} nodes cannot be fine: there are {total}")
+        raise ConfigurationError(
+            f"at least {number} nodes cannot be fine: there are {total}", hint="see --min-ok"
+        )
     return number

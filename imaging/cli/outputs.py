@@ -52,7 +52,9 @@ class Outputs:
         if options.events not in (None, STANDARD_OUTPUT):
             given.append(Path(options.events))
         if len({path.resolve() for path in given}) < len(given):
-            raise ConfigurationError("two of the files to write are the same one")
+            raise ConfigurationError(
+                "two of the files to write are the same one", hint="give each a name of its own"
+            )
         self._files = [ReportFile(path, content) for path, content in taken.items()]
 
     def open(self) -> list[Sink]:

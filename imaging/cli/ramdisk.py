@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import Site, reporting, run
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.site.schema import Settings
@@ -16,11 +16,13 @@ from imaging.site.settings import load_settings
 from imaging.site.state import user_state_directory
 
 NAME = "imaging-ramdisk"
+PUBLIC_KEY = "a file as ~/.ssh/id_ed25519.pub is wanted"
 MEGABYTE = 1_000_000
 
 
 @click.group(NAME, context_settings=CONTEXT, invoke_without_command=True)
 @click.option("--serve", is_flag=True, help="Explain what the DHCP and TFTP servers must have.")
+@version_option
 @click.pass_context
 def command(context: click.Context, serve: bool) -> None:
     """The imaging ramdisk: the small system that a node boots over PXE to be imaged.
@@ -39,7 +41,7 @@ def command(context: click.Context, serve: bool) -> None:
             raise click.UsageError("--serve takes no command")
         context.exit(run(NAME, _serve))
     if context.invoked_subcommand is None:
-        raise click.UsageError("Missing command: build or check, or --serve")
+        raise click.UsageError("give a command, build or check, or --serve")
 
 
 @command.command()
@@ -189,11 +191,13 @@ def _public_keys(settings: Settings, file: Path | None) -> str:
         file = settings.ramdisk.key.with_name(f"{settings.ramdisk.key.name}.pub")
     try:
         text = file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: cannot be read as public keys: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}", hint=PUBLIC_KEY) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines or "PRIVATE" in text:
-        raise ConfigurationError(f"{file}: holds no public key")
+        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY)
     return "\n".join(lines)
 
 
@@ -213,4 +217,6 @@ def _write_whole(file: Path, data: bytes) -> None:
                 Path(partial).unlink()
             raise
     except OSError as error:
-        raise ImagingError(f"{file}: cannot be written: {error.strerror}") from error
+        raise ImagingError(
+            f"{file}: cannot be written: {error.strerror}", hint="see --output"
+        ) from error

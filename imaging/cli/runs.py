@@ -4,6 +4,7 @@
 told to end. This is imported by commands when they are about to run.
 """
 
+import gc
 import logging
 import secrets
 import sys
@@ -11,14 +12,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from imaging.cli.interrupts import command_age, first_leaf, is_interrupt
+from imaging.cli.interrupts import command_age, is_interrupt
 from imaging.cli.operation import Operation, P
 from imaging.cli.restriction import refuse_files
 from imaging.cli.service import Service
 from imaging.cli.session import Site, run
 from imaging.cli.watchdog import Watchdog
 from imaging.cli.wishes import CommonOptions
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, first_leaf
 from imaging.feedback.events import Emit
 from imaging.feedback.log import open_log
 from imaging.feedback.results import Results
@@ -28,8 +29,9 @@ from imaging.site.schema import Settings
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = 1
+# of a run, not of a service: nearly all objects live as long as it does, and it ends soon
+COLLECTION_THRESHOLDS = (50_000, 20, 100)
 LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
-DEFAULT_RESULTS = Results()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def run_operation(
     prepare: Callable[[RunSite], P],
     operate: Callable[[P, Emit], Awaitable[None]],
     default_timeout: Callable[[Settings], float],
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     *,
     only_reads: bool = False,
 ) -> int:
@@ -76,6 +78,8 @@ def run_operation(
             authorization,
             only_reads,
         )
+        gc.freeze()  # what is imported stays
+        gc.set_threshold(*COLLECTION_THRESHOLDS)
         run_site = RunSite(site.settings, site.inventory, authorization)
         try:
             return _logged(

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imaging.cli.completion import complete_image_names
 from imaging.cli.options import (
     CONTEXT,
     SelectionWords,
-    common_options,
     node_selection,
-    operation_options,
-    output_options,
+    run_options,
+    version_option,
     wait_lock_option,
 )
-from imaging.cli.wishes import OutputOptions
+from imaging.cli.wishes import CommonOptions
 
 if TYPE_CHECKING:
     from imaging.feedback.outcomes import RunReport  # with all that runs, when it runs
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 @click.command("imaging-save", context_settings=CONTEXT)
 @node_selection
-@click.option("-o", "--output", metavar="NAME", required=True, help="Name of the new image.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="NAME",
+    shell_complete=complete_image_names,
+    required=True,
+    help="Name of the new image.",
+)
 @click.option("--comment", default="", metavar="TEXT", help="Kept beside the image.")
 @click.option("--force", is_flag=True, help="Replace an image of that name, by a complete one.")
 @click.option(
@@ -31,25 +38,18 @@ if TYPE_CHECKING:
     help="The node is in the ramdisk already: no reset before or after, no nextboot link.",
 )
 @wait_lock_option
-@output_options
-@operation_options
+@run_options()
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
+    options: CommonOptions,
     output: str,
     comment: str,
     force: bool,
     no_reset: bool,
     wait_lock: float | None,
-    timeout: float | None,
-    live: bool,
-    quiet: bool,
-    verbose: bool,
-    dry_run: bool,
-    strict_lease: bool,
-    outputs: OutputOptions,
 ) -> None:
     """Save the disk of one node as an image.
 
@@ -71,7 +71,7 @@ def command(
     def prepare(site: RunSite) -> SavePlan:
         return plan_save(
             with_lock_patience(site.settings, wait_lock),
-            SelectionWords(node_spec, use_all).nodes(site),
+            selection.nodes(site),
             name=output,
             comment=comment,
             reset=not no_reset,
@@ -80,15 +80,6 @@ def command(
             authorization=site.authorization,
         )
 
-    options = common_options(
-        timeout=timeout,
-        live=live,
-        quiet=quiet,
-        verbose=verbose,
-        dry_run=dry_run,
-        strict_lease=strict_lease,
-        outputs=outputs,
-    )
     context.exit(
         run_operation(
             "imaging-save",

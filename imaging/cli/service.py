@@ -3,13 +3,9 @@
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from imaging.cli.interrupts import command_age, heeded_signals
+from imaging.cli.interrupts import cancel_on_signal, command_age
 from imaging.cli.watchdog import Watchdog
-
-if TYPE_CHECKING:
-    import trio
 
 END_LIMIT_S = 0.9  # from a signal, or the end of the time, to the end of the process
 
@@ -44,23 +40,13 @@ class Service:
 
         scope = trio.CancelScope(deadline=trio.current_time() + self.timeout - command_age())
         async with trio.open_nursery() as services:
-            await services.start(self._watch_signals, scope)
+            await services.start(cancel_on_signal, scope, self._heed)
             with scope:
                 await serve()
             services.cancel_scope.cancel(reason="the service has ended")
         return not scope.cancelled_caught
 
-    async def _watch_signals(
-        self, scope: "trio.CancelScope", *, task_status: "trio.TaskStatus[None]"
-    ) -> None:
-        """End at the first signal; the second one means it."""
-        import trio
-
-        with trio.open_signal_receiver(*heeded_signals()) as signals:
-            task_status.started()
-            async for number in signals:
-                if self.signalled is not None:
-                    raise KeyboardInterrupt
-                self.signalled = signal.Signals(number)
-                self._watchdog.limit(END_LIMIT_S)
-                scope.cancel(reason=self.signalled.name)
+    def _heed(self, number: signal.Signals) -> bool:
+        self.signalled = number
+        self._watchdog.limit(END_LIMIT_S)
+        return True

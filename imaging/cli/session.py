@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imaging.cli.interrupts import first_leaf
-from imaging.cli.streams import StandardOutput, make_errors_unfailing
-from imaging.errors import ImagingError
+from imaging.cli.streams import StandardOutput, prepare_streams
+from imaging.errors import ImagingError, first_leaf
 from imaging.site.inventory import Inventory, load_inventory
 from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings, load_settings
@@ -31,7 +30,7 @@ class Site:
 
 def reporting(command: str, body: Callable[[], int]) -> int:
     """Run a command's body, and tell its foreseeable errors in one line each."""
-    make_errors_unfailing()
+    prepare_streams()
     output = StandardOutput(command)
     try:
         code = body()

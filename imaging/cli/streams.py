@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 
@@ -73,10 +74,15 @@ class _Unfailing:
         return getattr(self._stream, name)
 
 
-def make_errors_unfailing() -> None:
-    """Let standard error, and closed standard streams, raise no error when they are written."""
+def prepare_streams() -> None:
+    """Let standard error, and closed standard streams, raise no error when they are written.
+
+    And what an encoding does not have, as that of an old terminal, is printed as an escape.
+    """
     if sys.stderr is None or sys.stdout is None:  # closed by the caller, as in 2>&-
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for good
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not isinstance(sys.stderr, _Unfailing):
         sys.stderr = cast(TextIO, _Unfailing(sys.stderr))

@@ -8,18 +8,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from imaging.cli.options import CONTEXT
+from imaging.cli.interrupts import raise_on_signals
+from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import reporting
 from imaging.cli.testbed_fault import command as fault_command
 from imaging.errors import ConfigurationError, ImagingError
+from imaging.site.inventory import Inventory
 from imaging.testbed.layout import Layout, find_shell, make_directory
+
+if TYPE_CHECKING:
+    # with all that a testbed is, when it is one
+    from imaging.testbed.service import TestbedOptions
 
 STOP_LIMIT_S = 10.0
 MEBIBYTE = 1024 * 1024
@@ -27,7 +34,65 @@ MEBIBYTE = 1024 * 1024
 DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user wants of a testbed; a disk's size is in MiB, boot times are in seconds."""
+
+    nodes: int
+    disk_size: int
+    ramdisk_boot: float
+    os_boot: float
+    power: str
+    telnetd: str
+    shell: str
+    cards: Literal["cmc", "redfish"]
+    simulate: bool
+    leases: bool
+    real_ports: bool
+
+    def as_arguments(self) -> list[str]:
+        """The same for another process of this command."""
+        flags = {
+            "--simulate": self.simulate,
+            "--leases": self.leases,
+            "--real-ports": self.real_ports,
+        }
+        return [
+            f"--nodes={self.nodes}",
+            f"--disk-size={self.disk_size}",
+            f"--ramdisk-boot={self.ramdisk_boot}",
+            f"--os-boot={self.os_boot}",
+            f"--power={self.power}",
+            f"--telnetd={self.telnetd}",
+            f"--shell={self.shell}",
+            f"--cards={self.cards}",
+            *(flag for flag, wanted in flags.items() if wanted),
+        ]
+
+    def as_options(self) -> "TestbedOptions":
+        """How the testbed is made. Raises ConfigurationError."""
+        from imaging.testbed.layout import REAL_PORTS, VIRTUAL_PORTS
+        from imaging.testbed.machine import MachineOptions
+        from imaging.testbed.service import TestbedOptions
+        from imaging.testbed.telnet import Flavour
+
+        flavours = tuple(Flavour) if self.telnetd == "mixed" else (Flavour(self.telnetd),)
+        shell = (*find_shell(self.shell), "-i")
+        ports = REAL_PORTS if self.real_ports else VIRTUAL_PORTS
+        return TestbedOptions(
+            nodes=self.nodes,
+            disk_size=self.disk_size * MEBIBYTE,
+            powered=self.power == "on",
+            machines=MachineOptions(
+                self.ramdisk_boot, self.os_boot, flavours, shell, self.simulate, ports
+            ),
+            leases=self.leases,
+            model=self.cards,
+        )
+
+
 @click.group("imaging-testbed", context_settings=CONTEXT)
+@version_option
 def command() -> None:
     """A virtual testbed: nodes with power cards, firmware, ramdisk, disks and ssh, on loopback.
 
@@ -41,11 +106,29 @@ def command() -> None:
 
 @command.command(context_settings=CONTEXT)
 @DIRECTORY
-@click.option("-n", "--nodes", default=8, show_default=True, help="How many nodes.")
+@click.option("-n", "--nodes", default=8, show_default=True, metavar="N", help="How many nodes.")
 @click.option("--disk-size", default=512, show_default=True, metavar="MIB", help="Size of a disk.")
-@click.option("--ramdisk-boot", default=1.5, show_default=True, metavar="SECONDS")
-@click.option("--os-boot", default=2.0, show_default=True, metavar="SECONDS")
-@click.option("--power", type=click.Choice(["on", "off"]), default="on", show_default=True)
+@click.option(
+    "--ramdisk-boot",
+    default=1.5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a node boots its ramdisk.",
+)
+@click.option(
+    "--os-boot",
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a node boots the system of its disk.",
+)
+@click.option(
+    "--power",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="What the nodes are at first.",
+)
 @click.option(
     "--telnetd",
     type=click.Choice(["busybox", "inetutils", "mixed"]),
@@ -65,62 +148,31 @@ def command() -> None:
 @click.option(
     "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."
 )
+@click.option(
+    "--real-ports",
+    is_flag=True,
+    help="Nodes listen where real ones do, 80, 23 and 22, for tools that know no others.",
+)
 @click.option("--background", is_flag=True, help="Return when the testbed is ready.")
 @click.pass_context
-def up(
-    context: click.Context,
-    directory: Path,
-    nodes: int,
-    disk_size: int,
-    ramdisk_boot: float,
-    os_boot: float,
-    power: str,
-    telnetd: str,
-    shell: str,
-    cards: Literal["cmc", "redfish"],
-    simulate: bool,
-    leases: bool,
-    background: bool,
-) -> None:
+def up(context: click.Context, /, directory: Path, background: bool, **wanted: Any) -> None:
     """Make a testbed in DIRECTORY and run it until it is stopped.
 
     In DIRECTORY, every command works on the virtual nodes. Images and disks that are there are
     kept.
     """
+    wishes = Wishes(**wanted)
 
     def body() -> int:
         if background:
-            _start_in_background(
-                directory.absolute(),
-                f"--nodes={nodes}",
-                f"--disk-size={disk_size}",
-                f"--ramdisk-boot={ramdisk_boot}",
-                f"--os-boot={os_boot}",
-                f"--power={power}",
-                f"--telnetd={telnetd}",
-                f"--shell={shell}",
-                f"--cards={cards}",
-                *(["--simulate"] if simulate else []),
-                *(["--leases"] if leases else []),
-            )
+            raise_on_signals()
+            _start_in_background(directory.absolute(), wishes.as_arguments())
             return 0
         import trio
 
-        from imaging.testbed.machine import MachineOptions
-        from imaging.testbed.service import TestbedOptions, run_testbed
-        from imaging.testbed.telnet import Flavour
+        from imaging.testbed.service import run_testbed
 
-        flavours = tuple(Flavour) if telnetd == "mixed" else (Flavour(telnetd),)
-        options = TestbedOptions(
-            nodes=nodes,
-            disk_size=disk_size * MEBIBYTE,
-            powered=power == "on",
-            machines=MachineOptions(
-                ramdisk_boot, os_boot, flavours, (*find_shell(shell), "-i"), simulate
-            ),
-            leases=leases,
-            model=cards,
-        )
+        options = wishes.as_options()
         layout = Layout(directory.absolute())
         make_directory(layout)
         logging.basicConfig(
@@ -128,13 +180,12 @@ def up(
         )
         logging.getLogger("imaging").setLevel(logging.INFO)
 
-        def ready(names: list[str]) -> None:
-            print(
-                f"testbed ready: {len(names)} nodes {names[0]}-{names[-1]} in {directory}",
-                flush=True,
-            )
+        def ready(inventory: Inventory) -> None:
+            first, last = inventory.nodes[0].name, inventory.nodes[-1].name
+            what = f"testbed ready: {len(inventory)} nodes {first}-{last} in {directory}"
+            print(what, flush=True)
 
-        trio.run(run_testbed, layout, options, lambda inv: ready([node.name for node in inv]))
+        trio.run(run_testbed, layout, options, ready)
         return 0
 
     context.exit(reporting("imaging-testbed", body))
@@ -179,7 +230,7 @@ command.add_command(fault_command)
 
 
 @command.command(context_settings=CONTEXT)
-@click.option("-n", "--nodes", default=8, show_default=True, help="How many nodes.")
+@click.option("-n", "--nodes", default=8, show_default=True, metavar="N", help="How many nodes.")
 @click.pass_context
 def demo(context: click.Context, nodes: int) -> None:
     """Load a disk image onto a virtual testbed, look at every disk, and say what happened."""
@@ -187,9 +238,10 @@ def demo(context: click.Context, nodes: int) -> None:
     def body() -> int:
         from imaging.testbed.demo import tell_story
 
+        raise_on_signals()
         with _temporary_directory() as directory:
             layout = Layout(directory)
-            _start_in_background(directory, f"--nodes={nodes}")
+            _start_in_background(directory, [f"--nodes={nodes}"])
             try:
                 story = tell_story(layout, [node.name for node in layout.inventory()])
             finally:
@@ -202,13 +254,7 @@ def demo(context: click.Context, nodes: int) -> None:
 
 @contextmanager
 def _temporary_directory() -> Iterator[Path]:
-    """A directory that is gone afterwards, also when a signal that ends Python comes."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    """A directory that is gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="imaging-demo-"))
     try:
         yield directory
@@ -216,8 +262,11 @@ def _temporary_directory() -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def _start_in_background(directory: Path, *options: str) -> None:
-    """Run ``up`` in a session of its own; returns when it is ready. Raises ImagingError."""
+def _start_in_background(directory: Path, options: Sequence[str]) -> None:
+    """Run ``up`` in a session of its own; returns when it is ready. Raises ImagingError.
+
+    It is ended when this is, before it is ready: nobody would know of it.
+    """
     layout = Layout(directory)
     make_directory(layout)
     # its own words, and the traceback of a bug, are kept: nobody is at the other end of a pipe
@@ -232,7 +281,12 @@ def _start_in_background(directory: Path, *options: str) -> None:
         )
     assert process.stdout is not None
     with process.stdout:
-        ready = process.stdout.readline().strip()
+        try:
+            ready = process.stdout.readline().strip()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     if not ready:
         try:
             code = process.wait(timeout=STOP_LIMIT_S)  # it has closed its output
@@ -252,7 +306,9 @@ def _stop(layout: Layout) -> None:
 
     process = running_process(layout)
     if process is None:
-        raise ConfigurationError(f"no testbed is running in {layout.directory}")
+        raise ConfigurationError(
+            f"no testbed is running in {layout.directory}", hint="imaging-testbed up starts one"
+        )
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
@@ -262,6 +318,9 @@ def _stop(layout: Layout) -> None:
         ended, _, _ = select.select([handle], [], [], STOP_LIMIT_S)
         if not ended:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            raise ImagingError(f"the testbed of {layout.directory} had to be killed")
+            raise ImagingError(
+                f"the testbed of {layout.directory} had to be killed",
+                hint=f"{layout.log_file} has what it was doing",
+            )
     finally:
         os.close(handle)

@@ -1,5 +1,6 @@
 """imaging-testbed fault: what goes wrong with the nodes of a virtual testbed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -24,6 +25,41 @@ from imaging.testbed.faults import (
     with_kind,
 )
 from imaging.testbed.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants; the words are nodes, and faults (``KIND=FAULT``)."""
+
+    words: tuple[str, ...]
+    clear: bool
+    as_list: bool
+    kinds: bool
+
+    @property
+    def faults(self) -> list[str]:
+        """The words that say what is wrong."""
+        return [word for word in self.words if "=" in word]
+
+    @property
+    def specs(self) -> list[str]:
+        """The words that say with which nodes."""
+        return [word for word in self.words if "=" not in word]
+
+    def check(self) -> None:
+        """Raises click.UsageError when they contradict each other."""
+        faults, specs = self.faults, self.specs
+        if self.clear + self.as_list + self.kinds + bool(faults) != 1:
+            raise click.UsageError(
+                "give either NODE_SPEC KIND=FAULT, or --clear, --list or --kinds"
+            )
+        if (self.as_list or self.kinds) and specs:
+            raise click.UsageError("--list and --kinds take no nodes")
+        of_nodes = [word for word in faults if word.partition("=")[0] not in SITE_KINDS]
+        if of_nodes and not specs:
+            raise click.UsageError(f"which nodes have {of_nodes[0]}?")
+        if specs and faults and not of_nodes:
+            raise click.UsageError(f"{faults[0]} is of the whole testbed: give no nodes")
 
 
 @click.command("fault", context_settings=CONTEXT)
@@ -61,43 +97,39 @@ def command(
       imaging-testbed fault -C /tmp/testbed --list
       imaging-testbed fault --clear fit03
     """
-    settings = [word for word in words if "=" in word]
-    specs = [word for word in words if "=" not in word]
-    if clear + as_list + kinds + bool(settings) != 1:
-        raise click.UsageError("give either NODE_SPEC KIND=FAULT, or --clear, --list or --kinds")
-    if (as_list or kinds) and specs:
-        raise click.UsageError("--list and --kinds take no nodes")
-    of_nodes = [word for word in settings if word.partition("=")[0] not in SITE_KINDS]
-    if of_nodes and not specs:
-        raise click.UsageError(f"which nodes have {of_nodes[0]}?")
-    if specs and settings and not of_nodes:
-        raise click.UsageError(f"{settings[0]} is of the whole testbed: give no nodes")
+    wishes = Wishes(words, clear, as_list, kinds)
+    wishes.check()
 
     def body() -> int:
         if kinds:
             _print_kinds()
-            return 0
-        layout = Layout(directory.absolute())
-        if not layout.inventory_file.is_file():
-            raise ConfigurationError(
-                f"{directory} is no testbed's directory", hint="see -C, and imaging-testbed up"
-            )
-        file = FaultFile(layout.faults_file)
-        nodes = list(select(specs, layout.inventory()).names) if specs else []
-        if as_list:
-            _print_faults(file.read())
-        elif clear and not nodes:
-            file.clear()
-        elif clear:
-            file.change(lambda faults: {k: v for k, v in faults.items() if k not in nodes})
         else:
-            chosen = dict(_parse_setting(word) for word in settings)
-            if layout.simulated_file.exists():
-                _refuse_not_simulated(chosen)
-            file.change(lambda faults: _with_all(faults, nodes, chosen))
+            _act(wishes, directory)
         return 0
 
     context.exit(reporting("imaging-testbed", body))
+
+
+def _act(wishes: Wishes, directory: Path) -> None:
+    """Show or change the faults of a testbed. Raises ConfigurationError."""
+    layout = Layout(directory.absolute())
+    if not layout.inventory_file.is_file():
+        raise ConfigurationError(
+            f"{directory} is no testbed's directory", hint="see -C, and imaging-testbed up"
+        )
+    file = FaultFile(layout.faults_file)
+    nodes = list(select(wishes.specs, layout.inventory()).names) if wishes.specs else []
+    if wishes.as_list:
+        _print_faults(file.read())
+    elif wishes.clear and not nodes:
+        file.clear()
+    elif wishes.clear:
+        file.change(lambda faults: {k: v for k, v in faults.items() if k not in nodes})
+    else:
+        chosen = dict(_parse_setting(word) for word in wishes.faults)
+        if layout.simulated_file.exists():
+            _refuse_not_simulated(chosen)
+        file.change(lambda faults: _with_all(faults, nodes, chosen))
 
 
 def _parse_setting(word: str) -> tuple[str, tuple[Fault, ...]]:

@@ -4,8 +4,7 @@ from importlib import import_module
 
 import click
 
-import imaging
-from imaging.cli.options import CONTEXT
+from imaging.cli.options import CONTEXT, version_option
 
 COMMANDS = (
     "config",
@@ -46,6 +45,6 @@ class Umbrella(click.Group):
 
 
 @click.command("imaging", cls=Umbrella, context_settings=CONTEXT)
-@click.version_option(imaging.__version__)
+@version_option
 def command() -> None:
     """Put a disk image on 1 to 1000 bare-metal nodes at once, and know what happened on each."""

@@ -4,15 +4,8 @@ from functools import partial
 
 import click
 
-from imaging.cli.options import (
-    CONTEXT,
-    SelectionWords,
-    live_option,
-    node_selection,
-    output_options,
-    timeout_option,
-)
-from imaging.cli.wishes import CommonOptions, OutputOptions
+from imaging.cli.options import CONTEXT, SelectionWords, node_selection, run_options, version_option
+from imaging.cli.wishes import CommonOptions
 
 
 @click.command("imaging-wait", context_settings=CONTEXT)
@@ -24,7 +17,7 @@ from imaging.cli.wishes import CommonOptions, OutputOptions
     "--backoff",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Time between two attempts on one node.",
+    help="Time between two attempts on one node; else that of the settings.",
 )
 @click.option(
     "--uptime-below",
@@ -32,29 +25,22 @@ from imaging.cli.wishes import CommonOptions, OutputOptions
     metavar="SECONDS",
     help="Accept only a system that booted at most so long before the command, or since.",
 )
-@output_options
-@timeout_option
-@live_option
-@click.option(
-    "-s", "--silent", "-q", "--quiet", "silent", is_flag=True, help="Print nothing: see exit code."
+@run_options(
+    quiet_flags=("-s", "--silent", "-q", "--quiet"),
+    quiet_help="Print nothing: see exit code.",
+    verbose_help="Tell what each attempt meets.",
+    only_reads=True,
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell what each attempt meets.")
-@click.option("--dry-run", is_flag=True, help="Make all checks, say what would be done.")
+@version_option
 @click.pass_context
 def command(
     context: click.Context,
-    node_spec: tuple[str, ...],
-    use_all: bool,
+    selection: SelectionWords,
+    options: CommonOptions,
     telnet: bool,
     user: str | None,
     backoff: float | None,
     uptime_below: float | None,
-    timeout: float | None,
-    live: bool,
-    silent: bool,
-    verbose: bool,
-    dry_run: bool,
-    outputs: OutputOptions,
 ) -> None:
     """Wait until all selected nodes are there: until ssh has run a command on each.
 
@@ -66,6 +52,8 @@ def command(
       imaging-wait -t 120 1-12
       imaging-reset 4 && imaging-wait --uptime-below 20 4
     """
+    if telnet and user is not None:
+        raise click.UsageError("-u is for ssh, and -n waits for telnet")
     from imaging.cli.runs import RunSite, run_operation
     from imaging.feedback.results import Detail, Results, availability_line
     from imaging.operations.preflight import plan_wait
@@ -74,39 +62,22 @@ def command(
     def prepare(site: RunSite) -> WaitPlan:
         return plan_wait(
             site.settings,
-            SelectionWords(node_spec, use_all).nodes(site),
+            selection.nodes(site),
             telnet=telnet,
             user=user,
             backoff_s=backoff,
             uptime_below=uptime_below,
         )
 
-    if silent and verbose:
-        raise click.UsageError("-s and -v exclude each other")
-    if silent and live:
-        raise click.UsageError("-s and -c exclude each other")
-    if telnet and user is not None:
-        raise click.UsageError("-u is for ssh, and -n waits for telnet")
-    what = "telnet" if telnet else "ssh"
+    line = partial(availability_line, what="telnet" if telnet else "ssh")
     context.exit(
         run_operation(
             "imaging-wait",
-            CommonOptions(
-                timeout=timeout,
-                live=live,
-                quiet=silent,
-                verbose=verbose,
-                dry_run=dry_run,
-                outputs=outputs,
-            ),
+            options,
             prepare,
             wait,
             lambda settings: settings.wait.timeout_s,
-            Results(
-                as_finished=partial(availability_line, what=what),
-                at_end=lambda _: [],
-                detail=Detail.BAR,
-            ),
+            Results(as_finished=line, at_end=lambda _: [], detail=Detail.BAR),
             only_reads=True,
         )
     )

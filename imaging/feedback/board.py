@@ -177,7 +177,7 @@ class Board:
     def report(self, now: float) -> RunReport:
         """The report of the run; every node must have its outcome.
 
-        ``now`` is in seconds since the epoch.
+        ``now`` is in seconds since the epoch. Raises ValueError for nodes that have none.
         """
         outcomes = [state.outcome for state in self.nodes.values()]
         complete = tuple(outcome for outcome in outcomes if outcome is not None)

@@ -33,6 +33,8 @@ events_log = logging.getLogger("imaging.run")
 def event_text(event: Event) -> tuple[int, str, str] | None:
     """An event as (level, node, text), or None when it is not worth a line."""
     match event:
+        case Progressed() | Said() | TypicalKnown():  # the many, so they are first
+            return None
         case RunStarted():
             return logging.INFO, "-", event.summary
         case StepStarted():
@@ -57,16 +59,16 @@ def event_text(event: Event) -> tuple[int, str, str] | None:
             return logging.WARNING, outcome.node, text
         case ImageHashed():
             return logging.INFO, "-", f"the image's sha256 is {event.sha256}"
-        case Progressed() | Said() | TypicalKnown():
-            return None
 
 
 def event_line(event: Event) -> tuple[int, str] | None:
     """An event as (level, line): one line, whatever a node or a tool has sent."""
     entry = event_text(event)
-    if entry is None:
-        return None
-    level, node, text = entry
+    return None if entry is None else entry_line(*entry)
+
+
+def entry_line(level: int, node: str, text: str) -> tuple[int, str]:
+    """The same of what ``event_text`` has made of it."""
     return level, f"{node} {' / '.join(text.splitlines())}"
 
 
@@ -137,6 +139,9 @@ def open_log(path: Path, run_id: str, level: str) -> Iterator[Path]:
     """Send the log of this run to a file; gives the file's real place. It never fails a run."""
     handler, place = _open_handler(path)
     handler.setFormatter(logging.Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s"))
+    # our lines tell none of these (logging's HOWTO, "Optimization")
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     root = logging.getLogger()
     root.addHandler(handler)
     ours = logging.getLogger("imaging")

@@ -64,8 +64,8 @@ class RunReport:
     ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes
     must be fine for the run to be; None is all of them. ``transcripts`` is the directory of what
     was said in the run, "" when it is not kept. ``summary`` is the whole plan in one line.
-    ``interrupted`` is whether a signal has ended it. ``patience`` is for how many seconds whoever
-    is told may wait for a disk or a reader.
+    ``interrupted`` is whether a signal, or a bug, has ended it. ``patience`` is for how many
+    seconds whoever is told may wait for a disk or a reader.
     """
 
     run_id: str
@@ -90,7 +90,7 @@ class RunReport:
     def exit_code(self) -> int:
         """0 when everything went fine for all subject nodes, or for the quorum; 1 otherwise.
 
-        A run that a signal has ended did not go fine, whatever the quorum.
+        A run that was ended early did not go fine, whatever the quorum.
         """
         wanted = len(self.outcomes) if self.quorum is None else self.quorum
         fine = len(self.outcomes) - len(self.failed)

@@ -1,4 +1,8 @@
-"""How things are spoken of: sizes, ages, and foreign text that a terminal can bear."""
+"""How things are spoken of: sizes, ages, times, and foreign text that a terminal can bear."""
+
+import time
+
+LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -11,10 +15,24 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: a byte that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def encodable(text: str) -> str:
+    """The text as UTF-8 can hold it: names of files may be any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text is one: arguments and variables may be any bytes."""
+    return encodable(text) == text
 
 
 def human_size(size: int) -> str:
@@ -34,3 +52,8 @@ def age_text(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+def utc_text(at: float) -> str:
+    """A time since the epoch for scripts, to the second: ``2026-03-01T14:00:00Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -20,7 +20,6 @@ from imaging.frisbee.deflate import (
 )
 from imaging.frisbee.disk import is_seekable
 from imaging.frisbee.errors import DiskError, ImageError
-from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import (
     CHUNK_SIZE,
     MAX_COMPRESSED,
@@ -32,7 +31,8 @@ from imaging.frisbee.ndz import (
     Relocation,
     encode_header,
 )
-from imaging.frisbee.read_ahead import Source, default_threads, read_pieces
+from imaging.frisbee.read_ahead import MAX_THREADS, Source, read_pieces
+from imaging.frisbee.resources import keep_freed_memory, worker_threads
 
 DEFAULT_LEVEL = 4
 
@@ -124,7 +124,7 @@ def write_image(
     )
     writer = _ImageWriter(out_fd, offset, chosen, progress)
     keep_freed_memory()
-    with closing(read_pieces(source, regions, threads or default_threads())) as pieces:
+    with closing(read_pieces(source, regions, threads or worker_threads(MAX_THREADS))) as pieces:
         for piece in pieces:
             writer.add(piece)
     return writer.finish(end_sector)

@@ -172,14 +172,7 @@ class DiskWriter:
         if self.zero_fill and self._seekable:
             self._fill(self._highest, self._disk_size())
             self._write_waiting()
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            # pipes and character devices have nothing to flush
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
-                raise DiskError(f"fsync: {error.strerror}", hint=self._name, exit_status=255) from (
-                    error
-                )
+        flush(self._fd, self._name)
 
     def _check_format(self, header: ChunkHeader) -> None:
         if header.version == 1 and self.zero_fill and not self._warned_of_old_format:
@@ -278,6 +271,20 @@ def _without(parts: list[memoryview], count: int) -> list[memoryview]:
             return [part[count:], *parts[number + 1 :]]
         count -= len(part)
     return []
+
+
+def flush(fd: int, name: str | None = None) -> None:
+    """Wait until all that was written is on the disk.
+
+    Raises:
+        DiskError: the disk, which the message calls `name`, fails to write.
+    """
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # pipes and character devices have nothing to flush
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise DiskError(f"fsync: {error.strerror}", hint=name, exit_status=255) from error
 
 
 def is_seekable(fd: int) -> bool:

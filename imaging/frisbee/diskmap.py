@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from imaging.frisbee.disklayout import dos, gpt
-from imaging.frisbee.disklayout.filesystems import Findings
 from imaging.frisbee.disklayout.label import (
     Kind,
     Label,
@@ -18,6 +17,7 @@ from imaging.frisbee.disklayout.label import (
     Partition,
     Read,
 )
+from imaging.frisbee.disklayout.stretches import Findings
 from imaging.frisbee.errors import DiskError
 from imaging.frisbee.ndz import MAX_SECTOR, SECTOR_SIZE, Region
 

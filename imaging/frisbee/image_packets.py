@@ -16,6 +16,7 @@ from imaging.frisbee.packets import (
     BLOCK_SIZE,
     BLOCKS_PER_CHUNK,
     REQUEST_TYPE,
+    blocks_of_chunk,
 )
 from imaging.frisbee.work_queue import Run
 
@@ -72,10 +73,6 @@ class ImagePackets:
                 block,
             )
 
-    def blocks_of(self, chunk: int) -> int:
-        """How many blocks a chunk has: 1024, but for a short last one."""
-        return min(BLOCKS_PER_CHUNK, self.blocks - chunk * BLOCKS_PER_CHUNK)
-
     def packets(self, run: Run) -> memoryview:
         """The packets of a run, until that of a chunk that is not held is asked for.
 
@@ -101,7 +98,7 @@ class ImagePackets:
         """Scatter one chunk of the file over the data of its packets; a short end is zeros."""
         offset = chunk * CHUNK_BYTES
         expected = min(CHUNK_BYTES, self._size - offset)
-        places, rest = buffer.data[: self.blocks_of(chunk)], expected % BLOCK_SIZE
+        places, rest = buffer.data[: blocks_of_chunk(chunk, self.blocks)], expected % BLOCK_SIZE
         if rest:
             places[-1][rest:] = bytes(BLOCK_SIZE - rest)
             places[-1] = places[-1][:rest]

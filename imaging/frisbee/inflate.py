@@ -1,13 +1,12 @@
 """Expand the chunks of an image ahead, in threads; what comes out stays in its order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from imaging.frisbee.errors import FrisbeeError
-from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import ChunkHeader, Piece, expand, parse_header
+from imaging.frisbee.resources import keep_freed_memory, worker_threads
 
 MAX_THREADS = 4
 """More do not help: one thread writes."""
@@ -18,11 +17,6 @@ CHUNKS_AHEAD = 2
 MAX_EXPANDED = 1 << 24
 """A chunk with more data than this, in bytes, is expanded only while it is written: a chunk of
 zeros holds a gigabyte, and takes no time."""
-
-
-def default_threads() -> int:
-    """How many threads make use of this machine."""
-    return max(1, min(len(os.sched_getaffinity(0)), MAX_THREADS))
 
 
 def expand_ahead(
@@ -41,7 +35,7 @@ def expand_ahead(
     Raises:
         ImageError: what `check` or the expansion finds, here or while data are taken.
     """
-    count = threads or default_threads()
+    count = threads or worker_threads(MAX_THREADS)
     keep_freed_memory()
     pool = ThreadPoolExecutor(count, "imageunzip")
     ahead: deque[tuple[bytes, Future[list[Piece] | None]]] = deque()

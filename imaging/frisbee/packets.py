@@ -17,7 +17,6 @@ BLOCKS_PER_CHUNK = 1024
 HEADER_SIZE = 16
 BLOCK_PACKET_SIZE = HEADER_SIZE + 8 + BLOCK_SIZE
 PACKET_LIMIT = 1056  # the receive buffer of the C programs; nothing larger is ever sent
-ALL_BLOCKS = (1 << BLOCKS_PER_CHUNK) - 1
 BITMAP_SIZE = BLOCKS_PER_CHUNK // 8
 
 REQUEST_TYPE, REPLY_TYPE = 1, 2
@@ -173,6 +172,11 @@ class Leave2:
 
 
 Packet = Join | JoinReply | Join2 | Join2Reply | Block | Request | PartialRequest | Leave | Leave2
+
+
+def blocks_of_chunk(chunk: int, blocks: int) -> int:
+    """How many blocks a chunk of an image of so many has: 1024, but for a short last one."""
+    return min(BLOCKS_PER_CHUNK, blocks - chunk * BLOCKS_PER_CHUNK)
 
 
 def pack_address(address: str) -> bytes:

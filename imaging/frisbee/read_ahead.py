@@ -20,11 +20,6 @@ MAX_THREADS = 8
 """More do not help: one thread puts all into chunks and writes."""
 
 
-def default_threads() -> int:
-    """How many threads make use of this machine: one for each core that we may run on."""
-    return max(1, min(len(os.sched_getaffinity(0)), MAX_THREADS))
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """The disk that is read; its methods may be called in several threads.

@@ -18,6 +18,7 @@ from imaging.frisbee.packets import (
     Packet,
     PartialRequest,
     Request,
+    blocks_of_chunk,
 )
 from imaging.frisbee.statistics import client_lines
 from imaging.frisbee.work_queue import Run, WorkQueue
@@ -75,10 +76,6 @@ class ServerSession:
         self._had_client = False
         self._busy_at = now
         self._alone_since: float | None = None
-
-    def blocks_of(self, chunk: int) -> int:
-        """How many blocks a chunk has: 1024, but for a short last one."""
-        return min(BLOCKS_PER_CHUNK, self.blocks - chunk * BLOCKS_PER_CHUNK)
 
     def take(self, packet: Packet, host: str) -> Packet | None:
         """Take a packet of a client; gives the reply to it, if any."""
@@ -149,7 +146,7 @@ class ServerSession:
 
     def _enqueue(self, chunk: int, bitmap: int) -> None:
         """Only blocks that exist are ever sent."""
-        existing = (1 << self.blocks_of(chunk)) - 1
+        existing = (1 << blocks_of_chunk(chunk, self.blocks)) - 1
         if bitmap & existing:
             self.queue.add(chunk, bitmap & existing)
             self.counters.largest_queue = max(self.counters.largest_queue, self.queue.chunks)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from imaging.frisbee.disk import DiskWriter
+from imaging.frisbee.disk import DiskWriter, flush
 from imaging.frisbee.errors import FrisbeeError, ImageError
 from imaging.frisbee.image import ImageWalk
 from imaging.frisbee.marks import Covered, ProgressMarks
-from imaging.frisbee.memory import keep_freed_memory
 from imaging.frisbee.ndz import CHUNK_SIZE, Piece, expand, parse_header
 from imaging.frisbee.packets import BLOCK_SIZE
+from imaging.frisbee.resources import keep_freed_memory
 from imaging.frisbee.workers import Turn
 
 AHEAD_BYTES = 16 << 20
@@ -157,5 +157,5 @@ class RawSink:
             self.effective_bytes += count
 
     def finish(self) -> None:
-        """See that all is on the disk."""
-        os.fsync(self._fd)
+        """See that all is on the disk. Raises FrisbeeError."""
+        flush(self._fd)

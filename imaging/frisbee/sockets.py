@@ -183,7 +183,8 @@ class SessionSocket:
         """What is there, or comes within ``wait_s`` seconds.
 
         The content of a train is valid until the next one is asked for. Comes to an end also while
-        more and more arrives, so that the caller can look at its clock.
+        more and more arrives, so that the caller can look at its clock. Raises FrisbeeError, status
+        255.
         """
         ready, _, _ = select.select(self._receivers, [], [], max(0.0, wait_s))
         for receiver in ready:

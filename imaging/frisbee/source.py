@@ -6,8 +6,9 @@ import stat
 import struct
 
 from imaging.frisbee.disklayout.devices import partition_device
-from imaging.frisbee.disklayout.filesystems import Findings, look_into
+from imaging.frisbee.disklayout.filesystems import look_into
 from imaging.frisbee.disklayout.label import LabelError, LayoutError, Partition
+from imaging.frisbee.disklayout.stretches import Findings
 from imaging.frisbee.errors import DiskError
 from imaging.frisbee.ndz import SECTOR_SIZE
 

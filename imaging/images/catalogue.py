@@ -130,7 +130,9 @@ def _listed(directory: Path, *, may_be_absent: bool) -> list[Path]:
             hint="set [images] directory in the settings",
         ) from None
     except OSError as error:
-        raise ConfigurationError(f"cannot read {directory}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot read {directory}: {error.strerror}", hint="see [images] in the settings"
+        ) from error
 
 
 def _entry_of(path: Path) -> Entry | None:

@@ -18,6 +18,7 @@ from imaging.frisbee.image import ImageSummary, ImageWalk
 from imaging.frisbee.ndz import CHUNK_SIZE, inflate_pieces
 from imaging.images.partial import PartialImage
 
+AGAIN = "save it again; when that does not help, its transcript has what its tools said"
 READ_SIZE = 256 * 1024  # bytes
 CHUNKS_HELD = 8  # that have arrived but are not on the disk yet; TCP slows the node beyond
 
@@ -160,5 +161,7 @@ class Collector:
 
     def _incomplete(self, what: str) -> NodeError:
         return NodeError(
-            f"{self._node}: what arrived is no whole image: {what}", reason=Reason.INCOMPLETE_IMAGE
+            f"{self._node}: what arrived is no whole image: {what}",
+            reason=Reason.INCOMPLETE_IMAGE,
+            hint=AGAIN,
         )

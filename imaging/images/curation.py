@@ -51,7 +51,10 @@ class AliasPlan:
         return [printable(f"move the alias {self.link} from {self.before} to {self.target}")]
 
     def carry_out(self) -> None:
-        """Make the link in one step; nothing else of that name is ever replaced."""
+        """Make the link in one step; nothing else of that name is ever replaced.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         if self.before == self.target:
             return
         try:
@@ -70,7 +73,9 @@ class AliasPlan:
         try:
             if self.link.readlink() != Path(self.before or ""):
                 raise InfrastructureError(
-                    f"somebody else has moved {self.link} meanwhile", reason=Reason.BUSY
+                    f"somebody else has moved {self.link} meanwhile",
+                    reason=Reason.BUSY,
+                    hint="see where it leads now",
                 )
             fresh.replace(self.link)
         finally:
@@ -87,7 +92,9 @@ def plan_alias(library: ImageLibrary, alias: str, target: str, *, force: bool) -
     entry = _entry_in_images(library, target)
     place = library.directory.resolve() / link.name
     if place == entry or place in link_chain(entry):
-        raise ConfigurationError(f"{link.name} would be an alias of itself")
+        raise ConfigurationError(
+            f"{link.name} would be an alias of itself", hint="choose another name"
+        )
     what = state_of(link)
     if what is None:
         before = None
@@ -137,7 +144,10 @@ class RemovalPlan:
         return [printable(step) for step in steps]
 
     def carry_out(self) -> None:
-        """Remove them; what has gone meanwhile is no error."""
+        """Remove them; what has gone meanwhile is no error.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         try:
             for file in self.files:
                 file.unlink(missing_ok=True)
@@ -157,7 +167,10 @@ class LeftoverPlan:
         return [printable(f"remove what a dead save has left in {self.partial}")]
 
     def carry_out(self) -> None:
-        """Remove it, unless somebody has begun to save an image of that name."""
+        """Remove it, unless somebody has begun to save an image of that name.
+
+        Raises InfrastructureError ``store-failed``.
+        """
         try:
             remove_left(self.partial)
         except OSError as error:
@@ -175,7 +188,9 @@ def plan_removal(library: ImageLibrary, name: str) -> RemovalPlan | LeftoverPlan
     if what is None:
         return _plan_leftover(entry, name)
     if stat.S_ISDIR(what.st_mode):
-        raise ConfigurationError(f"{printable(str(entry))} is a directory")
+        raise ConfigurationError(
+            f"{printable(str(entry))} is a directory", hint="only images and aliases are removed"
+        )
     refuse_if_aliased(library, entry)
     check_writable(entry.parent)
     if stat.S_ISLNK(what.st_mode):
@@ -189,7 +204,10 @@ def _entry_to_remove(library: ImageLibrary, name: str) -> Path:
         path = Path(name)
         homes = [directory.resolve() for directory in library.directories]
         if path.parent.resolve() not in homes or not path.name.endswith(SUFFIX):
-            raise ConfigurationError(f"{printable(name)} is not an image of the library")
+            raise ConfigurationError(
+                f"{printable(name)} is not an image of the library",
+                hint="imaging-list shows what is there",
+            )
         return path
     stem = check_name(name)
     entries = [directory / f"{stem}{SUFFIX}" for directory in library.directories]
@@ -211,13 +229,18 @@ def _plan_leftover(entry: Path, name: str) -> LeftoverPlan:
     partial = partial_path(entry)
     what = state_of(partial)
     if what is None:
-        raise ConfigurationError(f"no image {printable(name)}: it does not exist")
+        raise ConfigurationError(
+            f"no image {printable(name)}: it does not exist",
+            hint="imaging-list shows what is there",
+        )
     try:
         growing = stat.S_ISREG(what.st_mode) and is_growing(partial)
     except OSError as error:
         raise ConfigurationError(f"{printable(str(partial))}: {error.strerror}") from error
     if growing:
-        raise ConfigurationError(f"{printable(name)} is being saved now")
+        raise ConfigurationError(
+            f"{printable(name)} is being saved now", hint="wait for the end of that"
+        )
     check_writable(partial.parent)
     return LeftoverPlan(partial)
 
@@ -239,17 +262,24 @@ def check_writable(directory: Path) -> None:
     """Raise ConfigurationError when names cannot be made or removed there."""
     if not directory.is_dir():
         raise ConfigurationError(
-            f"the directory {directory} does not exist", hint="[images] of the settings"
+            f"the directory {directory} does not exist", hint="see [images] in the settings"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"you may not write in {directory}")
+        raise ConfigurationError(
+            f"no permission to write in {directory}", hint="see [images] in the settings"
+        )
 
 
 def state_of(path: Path) -> os.stat_result | None:
-    """What is at a place, a link being itself; None when there is nothing."""
+    """What is at a place, a link being itself; None when there is nothing.
+
+    Raises ConfigurationError when the place may not be looked at.
+    """
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigurationError(f"{printable(str(path))}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{printable(str(path))}: {error.strerror}", hint="imaging-list shows what is there"
+        ) from error

@@ -12,6 +12,7 @@ The radical is what follows the last ``__``, as ``fedora`` in the names that old
 radical it is passed over, called by its name it is an error.
 """
 
+import errno
 import re
 import stat
 from collections.abc import Iterator
@@ -149,10 +150,10 @@ class ImageLibrary:
     def _exact(self, name: str, path: Path) -> Image:
         """The image that is this file, which must be whole."""
         try:
-            absent = not path.is_file()
+            mode = _mode(path)
         except OSError as error:
             raise _unusable(f"no image {name!r}: {path}: {error.strerror}") from error
-        if absent:
+        if mode is None or not stat.S_ISREG(mode):
             raise _unusable(f"no image {name!r}: {path} {_absence(path)}", hint=self._known())
         real = path.resolve()
         try:
@@ -247,11 +248,26 @@ def _candidate(entry: Path) -> _Candidate:
         return _Candidate(entry, entry, None)
 
 
+def _mode(path: Path) -> int | None:
+    """The mode of what a path leads to, None for nothing. Raises OSError.
+
+    Since Python 3.14, pathlib's is_file() takes what cannot be reached for nothing.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+
+
 def _absence(path: Path) -> str:
     """Why a path is no file."""
     try:
-        if path.is_symlink() and not path.exists():
-            return "is a dangling link"
-        return "is not a regular file" if path.exists() else "does not exist"
+        if _mode(path) is not None:
+            return "is not a regular file"
+        return "is a dangling link" if path.is_symlink() else "does not exist"
     except OSError as error:
         return f"cannot be reached: {error.strerror}"

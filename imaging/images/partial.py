@@ -24,6 +24,7 @@ from imaging.errors import InfrastructureError, Reason
 from imaging.images.sidecar import Sidecar, encode_sidecar, sidecar_path
 
 PARTIAL = ".partial"
+PLACES = "see [images] directory and private in the settings"
 LOCK_PATIENCE_S = 0.3  # who only looks whether a file is growing holds its lock for a moment
 
 A = TypeVar("A")
@@ -33,6 +34,16 @@ T = TypeVar("T")
 def partial_path(image: Path) -> Path:
     """Where the image grows."""
     return image.with_name(f".{image.name}{PARTIAL}")
+
+
+def staged_path(image: Path) -> Path:
+    """The sidecar of an image that grows, until it has its name; ours alone, as the partial is."""
+    return sidecar_path(partial_path(image))
+
+
+def kept_path(image: Path) -> Path:
+    """The sidecar of the image that is being replaced, for a moment."""
+    return staged_path(image).with_suffix(".old")
 
 
 def is_growing(partial: Path) -> bool:
@@ -54,16 +65,12 @@ class PartialImage:
         """``descriptor`` is open for writing, and locked."""
         self.image = image
         self.path = partial_path(image)
+        self.staged = staged_path(image)
         self.published = False
         self._descriptor = descriptor
         self._busy = False
         self._closed = False
         self._staging = threading.Lock()  # what close has removed, no abandoned thread makes anew
-
-    @property
-    def staged(self) -> Path:
-        """The sidecar, until the image has its name; ours alone, as the partial file is."""
-        return sidecar_path(self.path)
 
     async def in_thread(self, work: Callable[[A], T], argument: A) -> T:
         """Do work on this file in a thread, one at a time.
@@ -125,12 +132,13 @@ class PartialImage:
         An image of that name is replaced only with ``replace``, an alias only with ``alias``. When
         this raises InfrastructureError ``store-failed``, all is as it was before.
         """
-        sidecar, old = sidecar_path(self.image), self.staged.with_suffix(".old")
+        sidecar, old = sidecar_path(self.image), kept_path(self.image)
         try:
             self._check_places(sidecar, image=replace, alias=alias)
             had_sidecar = os.path.lexists(sidecar)
             if had_sidecar:
-                # a crash from here on leaves an image without a sidecar, never with a wrong one
+                # a crash from here on leaves an image without a sidecar, never with a wrong one;
+                # it gets its own back from the guard, or else from who makes the next one
                 sidecar.replace(old)
             try:
                 self._take_name(replace=replace or alias)
@@ -148,8 +156,8 @@ class PartialImage:
         with suppress(OSError), self._staging:
             self._closed = True
             if not self.published and self._is_ours():
-                self.path.unlink()
                 self.staged.unlink(missing_ok=True)
+                self.path.unlink()  # the last: a sidecar without it is that of the image
         if not self._busy:
             os.close(self._descriptor)
 
@@ -201,7 +209,7 @@ def open_partial(image: Path, *, mode: int | None = None) -> Iterator[PartialIma
 
 
 def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
-    """As :func:`open_partial`, for who closes it himself."""
+    """As :func:`open_partial`, for who closes it himself. Raises InfrastructureError."""
     path = partial_path(image)
     try:
         while True:
@@ -217,6 +225,7 @@ def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
                 if mode is not None:
                     os.fchmod(descriptor, mode)
                 if made._is_ours():
+                    _complete(image)  # a partial file that is gone has become the image
                     return made
             except BaseException:
                 made.close()
@@ -224,7 +233,9 @@ def make_partial(image: Path, *, mode: int | None = None) -> PartialImage:
             os.close(descriptor)  # somebody took it for left behind before it was locked
     except BlockingIOError:
         raise InfrastructureError(
-            f"somebody is saving {image.name} now", reason=Reason.BUSY, hint=f"{path} is locked"
+            f"somebody is saving {image.name} now: {path} is locked",
+            reason=Reason.BUSY,
+            hint="wait for the end of that, or choose another name",
         ) from None
     except OSError as error:
         raise store_failed(f"cannot write {path}", error) from error
@@ -256,8 +267,10 @@ class PartialInMaking:
 def remove_left(path: Path) -> None:
     """Remove a partial file that a dead process has left, and what it staged.
 
-    Raises BlockingIOError when it is growing after all, and other OSErrors.
+    An image that was about to be replaced gets its sidecar back. Raises BlockingIOError when the
+    file is growing after all, and other OSErrors.
     """
+    image = path.with_name(path.name[1:].removesuffix(PARTIAL))
     try:
         descriptor = _open_existing(path)
     except FileNotFoundError:
@@ -265,11 +278,31 @@ def remove_left(path: Path) -> None:
     try:
         _lock(descriptor)
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+            status = os.fstat(descriptor)
+            if os.path.samestat(status, path.lstat()):
+                if status.st_nlink > 1:  # it has the image's name as well
+                    _complete(image)
+                else:
+                    staged_path(image).unlink(missing_ok=True)
+                    _move_home(kept_path(image), sidecar_path(image))
                 path.unlink()
-                sidecar_path(path).unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def _complete(image: Path) -> None:
+    """Do what is left to do for an image whose maker died when it had its name."""
+    _move_home(staged_path(image), sidecar_path(image))
+    kept_path(image).unlink(missing_ok=True)
+
+
+def _move_home(sidecar: Path, home: Path) -> None:
+    """Have a sidecar where it belongs, unless there is another one. Raises OSError."""
+    if os.path.lexists(home):
+        sidecar.unlink(missing_ok=True)
+    else:
+        with suppress(FileNotFoundError):
+            sidecar.rename(home)
 
 
 def _open_existing(path: Path) -> int:
@@ -311,4 +344,5 @@ def settle(directory: Path) -> None:
 
 def store_failed(what: str, error: OSError) -> InfrastructureError:
     """An error of the file system, as a run tells it."""
-    return InfrastructureError(f"{what}: {error.strerror}", reason=Reason.STORE_FAILED)
+    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else PLACES
+    return InfrastructureError(f"{what}: {error.strerror}", reason=Reason.STORE_FAILED, hint=hint)

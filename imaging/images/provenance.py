@@ -85,13 +85,13 @@ def known_sha256(image: Path) -> str:
     return known.sha256
 
 
-def inspect_whole(image: Path, *, deep: bool = False) -> ImageSummary:
+def inspect_whole(image: Path) -> ImageSummary:
     """Check the chunks of an image, and that it is as long as its sidecar says.
 
     The end of an image can be missing without a trace in what remains; only the sidecar knows.
     Raises ImageError.
     """
-    summary = inspect_image(image, deep=deep)
+    summary = inspect_image(image)
     try:
         origin = provenance(image)
     except OSError as error:

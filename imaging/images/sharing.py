@@ -18,6 +18,7 @@ from imaging.images.partial import PartialImage, open_partial, settle, store_fai
 from imaging.images.provenance import Provenance, SidecarState, provenance, words_of
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 
+AGAIN = "save the node again"
 PIECE = 1 << 20  # bytes
 FOR_EVERYBODY = 0o644  # whatever the umask of who shares it
 
@@ -46,13 +47,18 @@ class SharePlan:
         return [printable(step) for step in steps]
 
     def carry_out(self) -> None:
-        """Copy, read the copy again, and only then let it have the name."""
+        """Copy, read the copy again, and only then let it have the name.
+
+        Raises InfrastructureError: ``busy`` when somebody else makes that image, ``store-failed``.
+        """
         with open_partial(self.place, mode=FOR_EVERYBODY) as partial:
             summary = self._copy(partial)
             sidecar = self._sidecar(summary)
             if state_of(self.place) is not None and self.replaced is None:
                 raise InfrastructureError(
-                    f"somebody else has made {self.place} meanwhile", reason=Reason.BUSY
+                    f"somebody else has made {self.place} meanwhile",
+                    reason=Reason.BUSY,
+                    hint="--as NEW gives another name",
                 )
             # all that needs room on the disk is done before the name changes hands
             partial.prepare(sidecar)
@@ -78,7 +84,7 @@ class SharePlan:
         except ImageError as error:
             words = words_of(error, partial.path)
             raise ImageError(
-                printable(f"{source} is damaged, and is not shared: {words}")
+                printable(f"{source} is damaged, and is not shared: {words}"), hint=AGAIN
             ) from error
         if summary.sha256 != digest.hexdigest():
             raise InfrastructureError(
@@ -87,14 +93,17 @@ class SharePlan:
                 hint="the disk is failing",
             )
         if summary.size != self.source.summary.size:
-            raise ImageError(printable(f"{source} has changed while it was copied"))
+            raise ImageError(
+                printable(f"{source} has changed while it was copied"), hint="share it again"
+            )
         known = self.origin.trusted
         if known is not None and known.sha256 != summary.sha256:
             raise ImageError(
                 printable(
                     f"{source} is damaged, and is not shared: its sha256 is {summary.sha256},"
                     f" its sidecar says {known.sha256}"
-                )
+                ),
+                hint=AGAIN,
             )
         return summary
 
@@ -182,7 +191,9 @@ def _replaced(place: Path, source: Path, *, force: bool) -> str | None:
     elif stat.S_ISREG(there.st_mode):
         words = f"the image of {human_size(there.st_size)} that is there"
     else:
-        raise ConfigurationError(f"{place} is not a regular file")
+        raise ConfigurationError(
+            f"{place} is not a regular file", hint="--as NEW gives another name"
+        )
     if not force:
         raise ConfigurationError(
             printable(f"{place} exists already: {words.removesuffix(' that is there')}"),
@@ -197,5 +208,6 @@ def _check_room(directory: Path, needed: int) -> None:
     free = room.f_bavail * room.f_frsize
     if free < needed:
         raise ConfigurationError(
-            f"{directory} has {human_size(free)} free, the image needs {human_size(needed)}"
+            f"{directory} has {human_size(free)} free, the image needs {human_size(needed)}",
+            hint="make room there",
         )

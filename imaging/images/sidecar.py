@@ -17,6 +17,7 @@ from imaging.frisbee.errors import ImageError
 FORMAT_VERSION = 1
 SIZE_LIMIT = 64 * 1024  # bytes
 SUFFIX = ".ndz"
+CURE = "an image is fine without it: remove it"
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -61,15 +62,17 @@ def read_sidecar(image: Path) -> Sidecar | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ImageError(f"{path}: {error.strerror}") from error
+        raise ImageError(f"{path}: {error.strerror}", hint=CURE) from error
     if len(data) > SIZE_LIMIT:
-        raise ImageError(f"{path}: is larger than {SIZE_LIMIT} bytes")
+        raise ImageError(f"{path}: is larger than {SIZE_LIMIT} bytes", hint=CURE)
     try:
         sidecar = msgspec.json.decode(data, type=Sidecar)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImageError(f"{path}: is no sidecar of an image: {error}") from error
+        raise ImageError(f"{path}: is no sidecar of an image: {error}", hint=CURE) from error
     if sidecar.format_version > FORMAT_VERSION:
-        raise ImageError(f"{path}: has format version {sidecar.format_version}, which is unknown")
+        raise ImageError(
+            f"{path}: has format version {sidecar.format_version}, which is unknown", hint=CURE
+        )
     return sidecar
 
 

@@ -9,7 +9,6 @@ from imaging.feedback.wording import printable
 from imaging.site.selection import format_names
 
 HOLDER_SHOWN = 64  # characters; a service may send any
-LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 
 
 class LeaseServiceError(ImagingError):
@@ -18,6 +17,10 @@ class LeaseServiceError(ImagingError):
 
 class LeaseRefusedError(ImagingError):
     """A lease was not booked, extended or cancelled: what keeps the leases says no."""
+
+
+class TokenRefusedError(LeaseRefusedError):
+    """The service does not take the token. Nothing was done: a login may help, and then again."""
 
 
 @dataclass(frozen=True, slots=True)

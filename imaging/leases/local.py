@@ -15,15 +15,16 @@ from typing import TypeVar
 import trio
 
 from imaging.database import transaction, upgrade
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor
 from imaging.leases.lease import (
-    LATEST_S,
     Lease,
     LeaseRefusedError,
     LeaseServiceError,
     current,
     moment_text,
 )
+from imaging.leases.times import MINUTE_S
 
 T = TypeVar("T")
 
@@ -41,7 +42,6 @@ MIGRATIONS = (
     ),
 )
 BUSY_TIMEOUT_S = 2.0
-MINUTE_S = 60
 ID_DIGITS = 18  # more do not fit
 SHARED_FILE = 0o666  # as far as the directory allows it
 
@@ -73,9 +73,11 @@ class LocalLeases:
     async def book(
         self, actor: Actor, holder: str, start: float, end: float, nodes: tuple[str, ...] | None
     ) -> Lease:
-        """Make a lease, unless there is one in its way."""
+        """Make a lease. Raises LeaseRefusedError when there is one in its way."""
         if holder != actor.login and not actor.privileged:
-            raise LeaseRefusedError(f"{actor.login} cannot book for {holder}")
+            raise LeaseRefusedError(
+                f"{actor.login} cannot book for {holder}", hint="[leases] privileged names who can"
+            )
 
         def write(connection: sqlite3.Connection) -> Lease:
             _refuse_overlap(connection, start, end, nodes)
@@ -112,7 +114,9 @@ class LocalLeases:
             lease = _own_lease(connection, actor, lease_id)
             ends = int(now // MINUTE_S * MINUTE_S)
             if lease.end <= now:
-                raise LeaseRefusedError(f"lease {lease.lease_id} is over")
+                raise LeaseRefusedError(
+                    f"lease {lease.lease_id} is over", hint="nothing needs to be cancelled"
+                )
             if lease.start >= ends:
                 connection.execute("DELETE FROM lease WHERE id = ?", (int(lease_id),))
                 return None
@@ -219,7 +223,10 @@ def _own_lease(connection: sqlite3.Connection, actor: Actor, lease_id: str) -> L
         raise LeaseRefusedError(f"there is no lease {lease_id!r}", hint="imaging-leases has them")
     lease = _lease(*row)
     if lease.holder != actor.login and not actor.privileged:
-        raise LeaseRefusedError(f"lease {lease.lease_id} is {lease.who}'s, not {actor.login}'s")
+        raise LeaseRefusedError(
+            f"lease {lease.lease_id} is {lease.who}'s, not {actor.login}'s",
+            hint="[leases] privileged names who may change it, too",
+        )
     return lease
 
 

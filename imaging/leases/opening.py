@@ -66,5 +66,5 @@ async def ask_leases(
         place = settings.url if settings.backend == "r2labapi" else settings.file
         raise LeaseServiceError(
             f"the leases in {place} do not answer within {settings.timeout_s:g} s",
-            hint=MAYBE if changes else None,
+            hint=MAYBE if changes else "see [leases] timeout_s",
         ) from None

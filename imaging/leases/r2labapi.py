@@ -16,8 +16,15 @@ from typing import TypeVar
 import trio
 
 from imaging.errors import ConfigurationError
+from imaging.feedback.wording import LATEST_S
 from imaging.leases.backend import Actor, Credentials
-from imaging.leases.lease import LATEST_S, Lease, LeaseRefusedError, LeaseServiceError, current
+from imaging.leases.lease import (
+    Lease,
+    LeaseRefusedError,
+    LeaseServiceError,
+    TokenRefusedError,
+    current,
+)
 from imaging.leases.r2labapi_rows import (
     LeaseRow,
     Resource,
@@ -105,10 +112,11 @@ class R2labLeases:
         end: float,
         nodes: tuple[str, ...] | None,
     ) -> Lease:
-        """Make a lease of the whole testbed."""
+        """Make a lease. Raises ConfigurationError unless it is of the whole testbed."""
         if nodes is not None:
             raise ConfigurationError(
-                f"leases of {self.place} are of the whole testbed, not of nodes"
+                f"leases of {self.place} are of the whole testbed, not of nodes",
+                hint="give no nodes",
             )
         document = {
             "resource_name": self.settings.resource,
@@ -183,7 +191,7 @@ class R2labLeases:
         if reply.status in (OK, CREATED, NO_CONTENT):
             return reply
         if reply.status == UNAUTHORIZED:
-            raise LeaseRefusedError(
+            raise TokenRefusedError(
                 f"the lease service {self.place} does not take the token: it may have expired",
                 hint=f"see [leases] token, or set ${EMAIL} and ${PASSWORD}",
             )
@@ -203,7 +211,8 @@ class R2labLeases:
         if reply.status != OK:
             said = self.service.told(read_detail(reply.body)) or f"HTTP {reply.status}"
             raise LeaseRefusedError(
-                f"the lease service {self.place} lets nobody in as {self.credentials.email}: {said}"
+                f"the lease service {self.place} lets nobody in as {document['email']}: {said}",
+                hint=f"see ${EMAIL} and ${PASSWORD}",
             )
         try:
             self._token = read_token(reply.body)

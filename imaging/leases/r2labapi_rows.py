@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from imaging.leases.lease import LATEST_S, Lease
+from imaging.feedback.wording import LATEST_S
+from imaging.leases.lease import Lease
 
 Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(max_length=1000)]

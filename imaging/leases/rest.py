@@ -7,7 +7,6 @@ asks for is repeated when that cannot do any harm.
 import http.cookiejar
 import ipaddress
 import os
-import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +18,8 @@ import httpx
 import trio
 
 from imaging.errors import ConfigurationError
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import is_encodable, printable
+from imaging.jitter import jittered
 from imaging.leases.lease import LeaseServiceError
 from imaging.site.schema import LeasesSettings
 from imaging.site.setting_types import MASK
@@ -55,7 +55,7 @@ async def open_service(settings: LeasesSettings) -> AsyncIterator["Service"]:
         cookies=no_cookies,
         event_hooks={"response": [_refuse_redirect]},
         trust_env=False,
-        verify=await trio.to_thread.run_sync(_trust, settings),
+        verify=await trio.to_thread.run_sync(_trust, settings, abandon_on_cancel=True),
         timeout=settings.request_timeout_s,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     ) as client:
@@ -81,7 +81,8 @@ def _trust(settings: LeasesSettings) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:  # ssl's own errors are such, too
-        words = error.strerror or str(error)
+        is_garbage = isinstance(error, ssl.SSLError)
+        words = "it holds no certificates" if is_garbage else error.strerror
         raise ConfigurationError(f"[leases] ca_file {settings.ca_file}: {words}") from error
 
 
@@ -133,7 +134,9 @@ class Service:
 
     def failed(self, what: str, *, hint: str | None = None) -> LeaseServiceError:
         """An error that names the service; what it has said itself is made harmless."""
-        return LeaseServiceError(f"the lease service {self.place} {self.told(what)}", hint=hint)
+        return LeaseServiceError(
+            f"the lease service {self.place} {self.told(what)}", hint=hint or "see [leases] url"
+        )
 
     def told(self, text: str) -> str:
         """A text that may come from the service, as it can be shown: short, and no secret in it."""
@@ -153,8 +156,10 @@ class Service:
     def _refuse_no_text(self, document: Mapping[str, object]) -> None:
         """Arguments and variables may be bytes that are no text; they may be secret, too."""
         for key, value in document.items():
-            if not _is_text(str(value)):
-                raise ConfigurationError(f"the {key} for {self.place} is not UTF-8 text")
+            if not is_encodable(str(value)):
+                raise ConfigurationError(
+                    f"the {key} for {self.place} is not UTF-8 text", hint="type it anew"
+                )
 
     async def _ask(
         self,
@@ -170,7 +175,7 @@ class Service:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         for attempt in range(settings.attempts):
             if attempt:
-                await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+                await trio.sleep(jittered(settings.retry_delay_s))
             arrived = True
             with trio.move_on_after(settings.request_timeout_s):
                 try:
@@ -237,12 +242,15 @@ def _total(response: httpx.Response) -> int | None:
 
 def _why(error: BaseException) -> str:
     """What is at the bottom of an error, which says more than what is around it."""
+    if isinstance(error, httpx.ProtocolError):
+        is_over = "disconnected" in str(error)
+        return "it ended the connection" if is_over else "what answers speaks no HTTP"
     deepest: BaseException = error
     while (below := _below(deepest)) is not None:
         deepest = below
     if isinstance(deepest, OSError) and not isinstance(deepest, socket.gaierror | ssl.SSLError):
         return os.strerror(deepest.errno).lower() if deepest.errno else str(deepest)
-    return str(deepest) or type(error).__name__
+    return str(deepest) or "the connection was lost"
 
 
 def _below(error: BaseException) -> BaseException | None:
@@ -258,7 +266,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _is_text(text: str) -> bool:
-    return text.encode(errors="replace").decode() == text

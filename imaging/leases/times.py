@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from imaging.errors import ConfigurationError
-from imaging.leases.lease import LATEST_S, moment_text
+from imaging.feedback.wording import LATEST_S
+from imaging.leases.lease import moment_text
 
 FORMS = "14:00, 2026-03-01T14:00, +2h30m or now"
 MINUTE_S = 60

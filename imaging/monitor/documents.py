@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from imaging.feedback.scripts.reports import Moment, Seconds, encodable, moment
+from imaging.feedback.scripts.reports import Moment, Seconds, moment
+from imaging.feedback.wording import encodable
 from imaging.monitor.observations import Power, Ramdisk, Ssh
 from imaging.monitor.testbed import Condition, NodeState, Testbed
 

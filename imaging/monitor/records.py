@@ -10,7 +10,8 @@ from pathlib import Path
 
 import trio
 
-from imaging.feedback.records.history import HistoryError, NodeImage, open_history
+from imaging.feedback.records.history import HistoryError, open_history
+from imaging.feedback.records.history_rows import NodeImage
 from imaging.monitor.observations import ImageSeen, LoadedImage, See
 
 log = logging.getLogger(__name__)

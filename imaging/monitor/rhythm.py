@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from imaging.jitter import jittered
+
 LOGINS_AT_ONCE = 32  # each is some ten ms of work for this host, and holds two descriptors
 OFF_CYCLES = 10  # what is at a node without power is looked at so much more rarely
 
@@ -63,11 +65,6 @@ class Proof:
         self.holds = False
         self._due = trio.current_time() + jittered(self._pause_s)
         self._pause_s = min(2 * self._pause_s, self._interval_s)
-
-
-def jittered(seconds: float) -> float:
-    """About so many seconds."""
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 class Rhythm:

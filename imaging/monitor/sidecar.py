@@ -19,10 +19,10 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, first_leaf
 from imaging.feedback.wording import printable
+from imaging.jitter import jittered
 from imaging.monitor.documents import changed_line, leases_line, testbed_line
-from imaging.monitor.rhythm import jittered
 from imaging.monitor.testbed import NodeState, Testbed
 from imaging.node.connection import words
 from imaging.site.schema import is_host
@@ -214,7 +214,7 @@ async def _forget_answers(connection: WebSocketConnection) -> None:
 
 def _words(group: BaseExceptionGroup[Exception]) -> str:
     """Why a connection could not be made, or has ended."""
-    error = _leaf(group)
+    error = first_leaf(group)
     if isinstance(error, ConnectionClosed):
         reason = error.reason
         return f"it has closed the connection ({reason.code})" if reason else "it is gone"
@@ -223,14 +223,7 @@ def _words(group: BaseExceptionGroup[Exception]) -> str:
         return f"TLS: {met.lower().replace('_', ' ')}"
     if isinstance(error, OSError):
         # trio has tried each address of a name, and keeps what it has met in the cause
-        first = _leaf(error.__cause__) if error.__cause__ is not None else error
+        first = first_leaf(error.__cause__) if error.__cause__ is not None else error
         if isinstance(first, OSError) and first.errno:
             return words(first)
-    return printable(str(error))[:200] or type(error).__name__
-
-
-def _leaf(error: BaseException) -> BaseException:
-    """The first error that is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    return printable(str(error))[:200] or "the connection was lost"

@@ -31,9 +31,7 @@ class Condition(StrEnum):
 
     NO_CMC = "no-cmc"  # nothing answers, and its card does not say whether it has power
     NO_LOGIN = "no-login"  # something answers, and lets us not in
-    NO_SSH = (
-        "no-ssh"  # has power, or refuses ssh, and neither ssh nor a ramdisk: it boots, or hangs
-    )
+    NO_SSH = "no-ssh"  # has power, or refuses ssh, and is no ramdisk: it boots, or hangs
     RAMDISK = "ramdisk"
     UP = "up"
     OFF = "off"

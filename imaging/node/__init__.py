@@ -1,1 +1,1 @@
-"""The faces of one node: its nextboot link, its power card, the console of its ramdisk."""
+"""The faces of one node: its nextboot link, its power card, its ramdisk, ssh on its system."""

@@ -9,7 +9,7 @@ import trio
 KEEPALIVE_S = 5  # a node whose power was cut sends no FIN; TCP notices after about 3 of these
 
 
-async def connect(address: str, port: int, local_address: str = "") -> socket.socket:
+async def connect(address: str, port: int) -> socket.socket:
     """Open a TCP connection. Raises OSError; the caller's scope bounds it."""
     with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -17,8 +17,6 @@ async def connect(address: str, port: int, local_address: str = "") -> socket.so
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * KEEPALIVE_S * 1000)
-        if local_address:
-            await stream.bind((local_address, 0))
         await stream.connect((address, port))
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         if stream.getsockname() == stream.getpeername():

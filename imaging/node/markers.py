@@ -50,11 +50,6 @@ class MarkedCommand:
         self._begun = False
         self._over: CommandEnd | None = None
 
-    @property
-    def begun(self) -> bool:
-        """Whether the shell has started the line: there is a shell."""
-        return self._begun
-
     def feed(self, text: bytes) -> tuple[bytes, CommandEnd | None]:
         """Take the next piece of text; give the output in it, and the end when it is reached."""
         if self._over is not None:

@@ -19,6 +19,9 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError, NodeError, Reason
 
+FOREIGN = "somebody else made it; move it away first"
+SETTING = "see [nextboot] directory"
+PERMISSION = "join its group; see docs/site-setup.md"
 _PLACE = re.compile(r"01((?:-[0-9a-f]{2}){6})")
 
 
@@ -66,7 +69,9 @@ class NextbootDirectory:
         if not self.directory.is_dir():
             raise self._missing()
         if not os.access(self.directory, os.W_OK | os.X_OK):
-            raise ConfigurationError(f"no permission to make links in {self.directory}")
+            raise ConfigurationError(
+                f"no permission to make links in {self.directory}", hint=PERMISSION
+            )
 
     def check_ramdisk(self) -> None:
         """See that links would lead somewhere. Raises ConfigurationError otherwise."""
@@ -127,7 +132,8 @@ class NextbootDirectory:
             raise self._missing() from None
         except OSError as error:
             raise ConfigurationError(
-                f"the nextboot directory {self.directory} cannot be read: {error.strerror}"
+                f"the nextboot directory {self.directory} cannot be read: {error.strerror}",
+                hint=SETTING,
             ) from error
         return [entry for entry in found if entry is not None]
 
@@ -135,9 +141,7 @@ class NextbootDirectory:
         """Raise ConfigurationError when somebody else's file is at the node's place."""
         occupant, description = self.occupant(mac)
         if occupant is Occupant.FOREIGN:
-            raise ConfigurationError(
-                f"{node}: {description}", hint="somebody else made it; move it away first"
-            )
+            raise ConfigurationError(f"{node}: {description}", hint=FOREIGN)
 
     def create(self, mac: str, node: str) -> None:
         """Make the node's link.
@@ -150,13 +154,16 @@ class NextbootDirectory:
         except FileExistsError:
             occupant, description = self.occupant(mac)
             if occupant is Occupant.FOREIGN:
-                raise NodeError(f"{node}: {description}", reason=Reason.NEXTBOOT_FAILED) from None
+                raise NodeError(
+                    f"{node}: {description}", reason=Reason.NEXTBOOT_FAILED, hint=FOREIGN
+                ) from None
             with suppress(OSError):  # it is needed from now on: its age says who may remove it
                 os.utime(self.place(mac), follow_symlinks=False)
         except OSError as error:
             raise NodeError(
                 f"{node}: cannot make the nextboot link {self.place(mac)}: {error.strerror}",
                 reason=Reason.NEXTBOOT_FAILED,
+                hint=SETTING,
             ) from error
 
     def remove(self, mac: str, node: str) -> bool:

@@ -8,6 +8,7 @@ matter, his keys and agent do.
 
 import logging
 import re
+import socket
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -155,6 +156,13 @@ class Remote:
 async def open_remote(address: str, login: SshLogin) -> AsyncIterator[Remote]:
     """Log in on a node; the caller's scope bounds it. Raises OSError and RemoteError."""
     stream = await connect(address, login.port)
+    async with log_in(stream, login) as remote:
+        yield remote
+
+
+@asynccontextmanager
+async def log_in(stream: socket.socket, login: SshLogin) -> AsyncIterator[Remote]:
+    """Log in over a connection, which is closed at the end of the block. Raises RemoteError."""
     try:
         connection = await from_aio(asyncssh.connect, sock=stream, options=login.options)
     except Exception as error:
@@ -187,4 +195,5 @@ def attempt_failed(error: Exception) -> RemoteError:
     else:
         log.info("ssh: %r", error)
         text = f"what answers speaks no proper ssh: {error}"
-    return RemoteError(printable(text)[:200] or type(error).__name__)
+    told = printable(text)[:200] or "the connection was lost"
+    return RemoteError(told[0].lower() + told[1:])

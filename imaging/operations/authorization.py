@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 FRESH_S = 3.0  # what was known so long ago is still believed
 HORIZON_S = 86400.0  # in which the user's next lease is looked for
 HINT = "imaging-leases tells whose the nodes are"
+UNREACHABLE = "[leases] when_unreachable decides what comes of it"
 
 
 class Authorization:
@@ -87,7 +88,7 @@ class Authorization:
                 raise InfrastructureError(
                     decision.message,
                     reason=Reason.LEASES_UNREACHABLE,
-                    hint="[leases] when_unreachable decides what comes of it",
+                    hint=UNREACHABLE,
                 )
             case Answer.YES:
                 log.info("- %s", decision.message)
@@ -137,6 +138,7 @@ class Authorization:
             raise NodeError(
                 f"{story.node}: left as it is: {decision.message}",
                 reason=Reason.LEASES_UNREACHABLE,
+                hint=UNREACHABLE,
             )
 
     async def refresh(self) -> None:
@@ -188,10 +190,6 @@ class Authorization:
         except (LeaseServiceError, ConfigurationError) as error:
             problem = error
         self._problem, self._asked_at = problem, self._clock()
-
-
-UNRESTRICTED = Authorization(LeasesSettings())
-"""Of a site that has no leases."""
 
 
 def ask_at_once(settings: LeasesSettings, nodes: Sequence[str]) -> str | None:

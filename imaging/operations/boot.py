@@ -22,6 +22,12 @@ from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
 SHELL_RETRY_S = 1.0  # what was typed too early for a shell is typed again
+IN_RAMDISK = "is the node in its ramdisk?"
+CURES = {
+    Reason.NO_TELNET: "does it boot from the network? Its screen and the DHCP server's log tell",
+    Reason.NOT_OUR_RAMDISK: "is it the ramdisk of [nextboot] ramdisk, with a shell and no login?",
+    Reason.RESET_IGNORED: "see its power card, and that it boots from the network first",
+}
 
 
 @dataclass(slots=True)
@@ -30,6 +36,7 @@ class Sighting:
 
     reason: Reason = Reason.NO_TELNET
     what: str = "nothing answered"
+    hint: str | None = None
 
 
 class RamdiskSearch:
@@ -69,13 +76,13 @@ class RamdiskSearch:
         """
         started = trio.current_time()
         with trio.move_on_after(patience_s):
-            await self._polling.pause(0)
+            await self._polling.pause(0, self._story.node, self._since_reset())
             while True:
                 async with AsyncExitStack() as attempt:
                     found = await self._try_once(attempt)
                     if found is not None:
                         await stack.enter_async_context(attempt.pop_all())
-                        self._polling.found()
+                        self._polling.found(self._story.node, self._since_reset())
                         return found
                 if self._is_overdue() and self._sighting.reason is Reason.NO_TELNET:
                     await self._look_for_old_system()
@@ -86,16 +93,20 @@ class RamdiskSearch:
                         break
                     self._booted_after = started = ordered
                     self._sighting = Sighting()
-                await self._polling.pause(self._settings.boot.poll_s)
+                shortest_s = self._settings.boot.poll_s
+                await self._polling.pause(shortest_s, self._story.node, self._since_reset())
         raise self._failure(started)
+
+    def _since_reset(self) -> float | None:
+        """How many seconds ago we told the node to boot; None when nobody did."""
+        if self._escalation is None or self._booted_after is None:
+            return None
+        return trio.current_time() - self._booted_after
 
     def _is_overdue(self) -> bool:
         """Whether the node was told to boot, and has had all the time that this should take."""
-        return (
-            self._escalation is not None
-            and self._booted_after is not None
-            and trio.current_time() - self._booted_after > self._settings.boot.reset_grace_s
-        )
+        since = self._since_reset()
+        return since is not None and since > self._settings.boot.reset_grace_s
 
     def _reset_was_ignored(self) -> bool:
         return self._is_overdue() and self._sighting.reason is Reason.RESET_IGNORED
@@ -120,12 +131,16 @@ class RamdiskSearch:
 
     def _failure(self, started: float) -> NodeError:
         since = trio.current_time() - started
-        order = "the first attempt" if self._escalation is None else self._escalation.last
+        reason = self._sighting.reason
+        if self._escalation is None:
+            order, cure = "the first attempt", IN_RAMDISK
+        else:
+            order, cure = self._escalation.last, CURES[reason]
         return NodeError(
             f"{self._story.node}: no ramdisk at {self._address}:{self._settings.console.port} "
             f"{since:.1f} s after {order}: {self._sighting.what}",
-            reason=self._sighting.reason,
-            hint="is the node in its ramdisk?" if self._escalation is None else None,
+            reason=reason,
+            hint=self._sighting.hint or cure,
         )
 
     async def _try_once(self, attempt: AsyncExitStack) -> tuple[Console, Inspection] | None:
@@ -147,10 +162,10 @@ class RamdiskSearch:
                 await console.wait_for_shell(SHELL_RETRY_S)
                 answer = await console.run(inspection_script(settings.ramdisk.disk))
         except (NodeError, trio.TooSlowError) as error:
-            what = f"{kind} answers, but there is no shell behind it"
+            what, hint = f"{kind} answers, but there is no shell behind it", None
             if isinstance(error, NodeError) and error.reason is Reason.NOT_OUR_RAMDISK:
-                what = str(error).removeprefix(f"{self._story.node}: ")
-            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what)
+                what, hint = error.message.removeprefix(f"{self._story.node}: "), error.hint
+            self._sighting = Sighting(Reason.NOT_OUR_RAMDISK, what, hint)
             return None
         inspection = parse_inspection(answer.output)
         return (console, inspection) if self._is_proven(inspection) else None

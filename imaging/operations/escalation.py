@@ -4,7 +4,6 @@ A node that is off is switched on. One that is on gets the orders of ``[power] e
 after the other, each when the one before was ignored.
 """
 
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from imaging.errors import NodeError
+from imaging.jitter import jittered
 from imaging.node.power import PowerCard, PowerState
 from imaging.operations.steps import NodeStory
 from imaging.site.power_schema import BootOrder, PowerSettings
@@ -33,6 +33,19 @@ async def power_up(card: PowerCard) -> None:
     """Make the node boot, whatever it does: reset when it is on, on when it is off."""
     state = await card.status()
     await (card.reset() if state is PowerState.ON else card.turn_on())
+
+
+async def settles(card: PowerCard, wanted: PowerState, patience_s: float, delay_s: float) -> bool:
+    """Whether a card says within its time that the node is so, asked about every ``delay_s``.
+
+    It may take a moment to do what it was told. Raises NodeError.
+    """
+    with trio.move_on_after(patience_s):
+        while True:
+            if await card.status() is wanted:
+                return True
+            await trio.sleep(jittered(delay_s))
+    return False
 
 
 class Escalation:
@@ -121,9 +134,4 @@ class Escalation:
         return await self._goes_off(self._settings.shutdown_timeout_s)
 
     async def _goes_off(self, patience_s: float) -> bool:
-        with trio.move_on_after(patience_s):
-            while True:
-                if await self._card.status() is PowerState.OFF:
-                    return True
-                await trio.sleep(self._settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
-        return False
+        return await settles(self._card, PowerState.OFF, patience_s, self._settings.retry_delay_s)

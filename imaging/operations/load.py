@@ -7,7 +7,7 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 import hashlib
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,10 @@ from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
 from imaging.node.power.readiness import Cards, card_of
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.admission import Admission, Place
+from imaging.operations.authorization import Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
+from imaging.operations.past_boots import learn_boots
 from imaging.operations.polling import Polling
 from imaging.operations.ramdisk import RamdiskVisit
 from imaging.operations.stagger import Stagger
@@ -73,6 +75,7 @@ class LoadPlan:
 
     With a ``login``, a node is done only when ssh has run a command on its new system. ``sha256``
     is the image's, "" when its sidecar does not tell it. ``neighbours`` are all nodes of the site.
+    ``tries_again`` is the run in which these nodes failed, "" for a load of its own.
     """
 
     nodes: tuple[Node, ...]
@@ -86,8 +89,9 @@ class LoadPlan:
     policy: LoadPolicy = LoadPolicy()
     sha256: str = ""
     neighbours: tuple[Node, ...] = ()
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
+    tries_again: str = ""
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -99,7 +103,9 @@ class LoadPlan:
         """What is about to be done, in one line."""
         count = f"{len(self.nodes)} node{'s' if len(self.nodes) != 1 else ''}"
         size = self.image.summary.size / MEBIBYTE
-        return f"load {self.image.name} ({size:.0f} MiB) on {count}: {format_selection(self.nodes)}"
+        again = f", which failed in run {self.tries_again}" if self.tries_again else ""
+        where = f"{count}: {format_selection(self.nodes)}{again}"
+        return f"load {self.image.name} ({size:.0f} MiB) on {where}"
 
     @property
     def image_facts(self) -> ImageFacts:
@@ -164,12 +170,17 @@ async def _load_all(plan: LoadPlan, emit: Emit, server: FrisbeeServer, guard: Gu
     async with open_aio(), trio.open_nursery() as services:
         services.start_soon(server.run)
         polling = Polling(plan.settings.boot.polls_per_s)
+        if plan.reset:
+            services.start_soon(learn_boots, polling, plan.node_names, plan.settings)
         stagger = Stagger(plan.settings.power.stagger_s)
         if not plan.sha256:
             services.start_soon(_hash_image, plan.image, emit)
         async with trio.open_nursery() as nodes:
+            admission = Admission()
             for node in plan.nodes:
-                nodes.start_soon(_load_node, plan, node, emit, server, guard, polling, stagger)
+                place = await admission.next()
+                run = _NodeRun(emit, server, guard, polling, stagger, place)
+                nodes.start_soon(_load_node, plan, node, run)
         services.cancel_scope.cancel(reason="all nodes have their outcome")
 
 
@@ -188,53 +199,46 @@ async def _hash_image(image: Image, emit: Emit) -> None:
         emit(ImageHashed(time.time(), known, image.summary.size))
 
 
-async def _load_node(
-    plan: LoadPlan,
-    node: Node,
-    emit: Emit,
-    server: FrisbeeServer,
-    guard: Guard,
-    polling: Polling,
-    stagger: Stagger,
-) -> None:
-    async with open_card(node, plan.cards, guard) as card:
-        await _NodeLoad(plan, node, emit, server, card, guard, polling, stagger).run()
+@dataclass(frozen=True, slots=True)
+class _NodeRun:
+    """What a node has of the run: all share it, but for its place among those that begin."""
+
+    emit: Emit
+    server: FrisbeeServer
+    guard: Guard
+    polling: Polling
+    stagger: Stagger
+    place: Place
+
+
+async def _load_node(plan: LoadPlan, node: Node, run: _NodeRun) -> None:
+    try:
+        async with open_card(node, plan.cards, run.guard) as card:
+            await _NodeLoad(plan, node, card, run).run()
+    finally:
+        run.place.leave()
 
 
 class _NodeLoad:
     """The life of one node in a load."""
 
-    def __init__(
-        self,
-        plan: LoadPlan,
-        node: Node,
-        emit: Emit,
-        server: FrisbeeServer,
-        card: PowerCard,
-        guard: Guard,
-        polling: Polling,
-        stagger: Stagger,
-    ) -> None:
-        self._polling = polling
-        self._stagger = stagger
+    def __init__(self, plan: LoadPlan, node: Node, card: PowerCard, run: _NodeRun) -> None:
         self._plan = plan
         self._node = node
-        self._emit = emit
-        self._story = NodeStory(node.name, emit)
-        self._transfer: Transfer | None = None
-        self._server = server
-        self._guard = guard
         self._card = card
+        self._run = run
+        self._story = NodeStory(node.name, run.emit)
+        self._transfer: Transfer | None = None
         self._authorization = plan.authorization
 
     async def run(self) -> None:
         """Take the node through all steps; a NodeError ends it as data, not as an exception."""
         for left in reversed(range(self._plan.policy.retries + 1)):
             # an attempt starts from nothing: steps, durations and progress are its own
-            self._story = NodeStory(self._node.name, self._emit)
+            self._story = NodeStory(self._node.name, self._run.emit)
             locks = self._plan.settings.locks
             try:
-                async with own_node(self._story, COMMAND, locks, self._guard):
+                async with own_node(self._story, COMMAND, locks, self._run.guard):
                     await self._steps()
             except NodeError as error:
                 if left and error.reason not in HOPELESS:
@@ -279,24 +283,25 @@ class _NodeLoad:
                 plan.settings,
                 plan.nextboot,
                 card,
-                self._guard,
-                self._polling,
-                self._stagger,
+                self._run.guard,
+                self._run.polling,
+                self._run.stagger,
                 self._authorization,
                 opener=plan.opener,
+                place=self._run.place,
             )
             console, inspection = await visit.begin(consoles)
             with story.step(Step.CHECK) as detail:
                 await self._authorization.confirm(story)  # the disk may be somebody else's by now
                 detail.text = self._check_disk(visit.disk_size(inspection))
             with story.step(Step.TRANSFER) as detail:
-                channel = await self._server.ready()
+                channel = await self._run.server.ready()
                 before = self._transfer is not None and self._transfer.is_half_done
                 self._transfer = Transfer(story, plan.image, plan.settings, is_half_done=before)
                 detail.text = await self._transfer.run(console, node.control.ip, channel)
         if plan.reset:
             with story.step(Step.RESTART):
-                await self._stagger.turn()
+                await self._run.stagger.turn()
                 await self._authorization.confirm(story)
                 restarted = trio.current_time()
                 await self._card.reset()
@@ -305,11 +310,12 @@ class _NodeLoad:
 
     async def _wait_for_system(self, login: "SshLogin", restarted: float) -> None:
         """Wait for ssh on a system that was booted by the last reset."""
-        from imaging.operations.wait import SshSearch
+        from imaging.operations.system import SshSearch
 
         with self._story.step(Step.SSH) as detail:
             address, settings = self._node.control.ip, self._plan.settings
-            search = SshSearch(self._story, address, login, settings, self._polling, restarted)
+            polling = self._run.polling
+            search = SshSearch(self._story, address, login, settings, polling, restarted)
             await search.reach(settings.ssh.timeout_s)
             detail.text = f"ssh up {trio.current_time() - restarted:.1f} s after the reset"
 
@@ -320,5 +326,6 @@ class _NodeLoad:
                 f"{self._node.name}: its disk {disk} has {size} bytes, and the image needs "
                 f"{needed}",
                 reason=Reason.DISK_TOO_SMALL,
+                hint="load a smaller image, or name a larger disk in [ramdisk] disk",
             )
         return f"{disk} has {size} bytes"

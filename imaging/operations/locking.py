@@ -1,6 +1,5 @@
 """Whose a node is: its lock, and the nextboot links that are nobody's any more."""
 
-import random
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit, Noticed
 from imaging.feedback.outcomes import Step
 from imaging.guard import Guard
+from imaging.jitter import jittered
 from imaging.node.nextboot import NextbootDirectory, Occupant
 from imaging.operations.steps import NodeStory
 from imaging.site.inventory import Node
@@ -62,7 +62,7 @@ async def _take(story: NodeStory, command: str, settings: LocksSettings) -> Lock
                 reason=Reason.LOCK_FAILED,
                 hint="see [locks] directory",
             ) from error
-        await trio.sleep(POLL_S * random.uniform(0.75, 1.25))  # noqa: S311
+        await trio.sleep(jittered(POLL_S))
 
 
 def sweep_links(
@@ -84,6 +84,7 @@ def sweep_links(
         except LockTakenError:
             continue  # a living command needs it
         except (OSError, NodeError) as error:
-            emit(Noticed(time.time(), None, f"the stale nextboot link of {name} stays: {error}"))
+            why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            emit(Noticed(time.time(), None, f"the stale nextboot link of {name} stays: {why}"))
         else:
             emit(Noticed(time.time(), None, f"removed a stale nextboot link of {name}"))

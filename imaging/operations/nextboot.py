@@ -137,7 +137,9 @@ def _remove_if_free(
         return replace(link, action=Action.LEFT, holder=taken.owner)
     except OSError as error:
         failure = NodeError(
-            f"{link.name}: cannot be locked: {error.strerror}", reason=Reason.LOCK_FAILED
+            f"{link.name}: cannot be locked: {error.filename}: {error.strerror}",
+            reason=Reason.LOCK_FAILED,
+            hint="see [locks] directory",
         )
         return replace(link, action=Action.FAILED, error=failure)
 

@@ -1,8 +1,7 @@
 """The power verbs: every node's card is asked at the same time, and its answer is read back."""
 
-import random
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import trio
@@ -14,7 +13,8 @@ from imaging.guard import Guard
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.opening import guard_of_tools, open_card
 from imaging.node.power.readiness import Cards, card_of
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
+from imaging.operations.escalation import settles
 from imaging.operations.locking import own_node
 from imaging.operations.stagger import Stagger
 from imaging.operations.steps import NodeStory
@@ -46,7 +46,7 @@ class PowerPlan:
     cards: Cards
     verb: Verb
     force: bool = False
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
 
     @property
     def settings(self) -> Settings:
@@ -135,13 +135,12 @@ async def _answer(verb: Verb, card: PowerCard, node: str, settings: PowerSetting
 
 
 async def _settled(card: PowerCard, wanted: PowerState, node: str, settings: PowerSettings) -> str:
-    """Read back what the card was told: it may take a moment to do it."""
-    with trio.move_on_after(settings.settle_timeout_s):
-        while True:
-            if await card.status() is wanted:
-                return wanted.value
-            await trio.sleep(settings.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+    """Read back what the card was told."""
+    if await settles(card, wanted, settings.settle_timeout_s, settings.retry_delay_s):
+        return wanted.value
     raise NodeError(
-        f"{node}: its card said ok, but not {wanted.value} within {settings.settle_timeout_s:g} s",
+        f"{node}: its card said ok, and does not say {wanted.value} within "
+        f"{settings.settle_timeout_s:g} s",
         reason=Reason.POWER_REFUSED,
+        hint="imaging-status tells when it does; see [power] settle_timeout_s",
     )

@@ -1,12 +1,10 @@
 """Everything that can be checked before any node is touched."""
 
-import ipaddress
 import logging
 import os
 import shlex
-import socket
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +12,16 @@ import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.outcomes import ImageFacts
+from imaging.feedback.wording import is_encodable
 from imaging.images.library import ImageLibrary, check_name
 from imaging.images.provenance import known_sha256
 from imaging.images.sidecar import SUFFIX
-from imaging.multicast import ServerPlan, address_facing
+from imaging.multicast import ServerPlan, own_address
 from imaging.node.console import open_console
 from imaging.node.console_opener import console_opener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power.readiness import ready_cards
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.load import LoadPlan, LoadPolicy
 from imaging.operations.power import CHANGES, PowerPlan, Verb
 from imaging.operations.save import SavePlan
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NAME_THEM = "without --retry-last, name the nodes and the image"
 COMMENT_LIMIT = 2000  # characters
 
 
@@ -96,8 +96,8 @@ def _server_plan(
     return ServerPlan(
         command=find_command(shlex.split(multicast.server), "[multicast] server"),
         image=image,
-        address=own_address(settings, node),
-        groups=ipaddress.IPv4Network(multicast.groups),
+        address=own_address(settings.multicast, node.control.ip),
+        groups=multicast.group_network,
         ports=multicast.port_range,
         bandwidth_mibps=bandwidth_mibps or multicast.bandwidth_mibps,
         ready_timeout_s=multicast.ready_timeout_s,
@@ -106,10 +106,17 @@ def _server_plan(
     )
 
 
-def last_failed(
-    settings: Settings, inventory: Inventory, command: str
-) -> tuple[tuple[Node, ...], ImageFacts]:
-    """The nodes that failed in the user's last run of a command, and its image.
+@dataclass(frozen=True, slots=True)
+class FailedBefore:
+    """The nodes that failed in an earlier run, and its image."""
+
+    run_id: str
+    nodes: tuple[Node, ...]
+    image: ImageFacts
+
+
+def last_failed(settings: Settings, inventory: Inventory, command: str) -> FailedBefore:
+    """What failed in the user's last run of a command that is recorded.
 
     Raises ConfigurationError when there is nothing to try again.
     """
@@ -120,23 +127,30 @@ def last_failed(
         with open_history(file, writing=False) as history:
             last = history.last_run(command, login_name())
     except HistoryError as error:
-        raise ConfigurationError(f"the last run is not known: {error}") from error
+        raise ConfigurationError(f"the last run is not known: {error}", hint=NAME_THEM) from error
     if last is None:
-        raise ConfigurationError(f"{file} knows of no {command} of {login_name()}")
+        raise ConfigurationError(f"{file} knows of no {command} of {login_name()}", hint=NAME_THEM)
     if not last.failed or last.image is None:
-        raise ConfigurationError(f"nothing to try again: all went fine in {last.run_id}")
+        raise ConfigurationError(
+            f"nothing to try again: all went fine in {last.run_id}", hint=NAME_THEM
+        )
     nodes = [inventory.named(name) for name in last.failed]
     gone = [name for name, node in zip(last.failed, nodes, strict=True) if node is None]
     if gone:
-        raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more")
-    return tuple(node for node in nodes if node is not None), last.image
+        raise ConfigurationError(f"the inventory has no {' '.join(gone)} any more", hint=NAME_THEM)
+    there = tuple(node for node in nodes if node is not None)
+    return FailedBefore(last.run_id, there, last.image)
 
 
-def as_in_the_last_run(plan: LoadPlan, last: ImageFacts) -> LoadPlan:
-    """A plan made for the image of an earlier run, under the name that it had then.
+def as_before(plan: LoadPlan, before: FailedBefore, *, same_image: bool) -> LoadPlan:
+    """A plan that tries again what failed, and says so: a later run may not be recorded.
 
+    With ``same_image`` it is made for the image of that run, and has the name that it had then.
     Raises ConfigurationError when the file is another image by now.
     """
+    plan, last = replace(plan, tries_again=before.run_id), before.image
+    if not same_image:
+        return plan
     known = [sha256 for sha256 in (plan.sha256, last.sha256) if sha256]
     if plan.image.summary.size != last.size or len(set(known)) > 1:
         raise ConfigurationError(
@@ -163,12 +177,12 @@ def plan_save(
     """
     if len(nodes) != 1:
         raise ConfigurationError(
-            f"imaging-save saves exactly one node, not {len(nodes)} ({format_selection(nodes)})"
+            f"only one node can be saved, not {len(nodes)} ({format_selection(nodes)})"
         )
     if len(comment) > COMMENT_LIMIT:
-        raise ConfigurationError(f"the comment is longer than {COMMENT_LIMIT} characters")
-    if comment.encode(errors="replace").decode() != comment:
-        raise ConfigurationError("the comment is not UTF-8 text")
+        raise ConfigurationError(f"--comment: the text has more than {COMMENT_LIMIT} characters")
+    if not is_encodable(comment):
+        raise ConfigurationError("--comment: the text is not UTF-8")
     node = nodes[0]
     cards = ready_cards(nodes, settings)
     try:
@@ -183,7 +197,7 @@ def plan_save(
         settings=settings,
         cards=cards,
         nextboot=nextboot,
-        address=own_address(settings, node),
+        address=own_address(settings.multicast, node.control.ip),
         user=login_name(),
         comment=comment,
         reset=reset,
@@ -238,13 +252,13 @@ def plan_power(
     verb: Verb,
     *,
     force: bool = False,
-    authorization: Authorization = UNRESTRICTED,
+    authorization: Authorization,
 ) -> PowerPlan:
     """Plan what the power cards are told. Raises ConfigurationError."""
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
     cards = ready_cards(nodes, settings)
-    return PowerPlan(tuple(nodes), cards, verb, force, authorization)
+    return PowerPlan(tuple(nodes), cards, verb, force, authorization=authorization)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":
@@ -275,9 +289,13 @@ def new_image(library: ImageLibrary, name: str, *, replace: bool) -> Path:
             hint="save under another name; --force replaces private images only",
         )
     if image.is_symlink():
-        raise ConfigurationError(f"{image} is an alias of {image.readlink()}, and is kept")
+        raise ConfigurationError(
+            f"{image} is an alias of {image.readlink()}, and is kept", hint="choose another name"
+        )
     if os.path.lexists(image) and not image.is_file():
-        raise ConfigurationError(f"{image} is there already, and is no regular file")
+        raise ConfigurationError(
+            f"{image} is there already, and is no regular file", hint="choose another name"
+        )
     if image.exists() and not replace:
         raise ConfigurationError(f"{image} is there already", hint="--force replaces it")
     return image
@@ -301,17 +319,3 @@ def checked_nextboot(
         for node in nodes:
             nextboot.refuse_foreign(node.control.mac, node.name)
     return nextboot
-
-
-def own_address(settings: Settings, node: Node) -> str:
-    """This host's address on the nodes' network. Raises ConfigurationError when it is not ours."""
-    address = settings.multicast.address or address_facing(node.control.ip)
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{address} is no address of this host: {error.strerror}",
-                hint="see [multicast] address",
-            ) from error
-    return address

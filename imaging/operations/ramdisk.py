@@ -5,7 +5,7 @@ and the link is removed; or the node is there already, and none of this is touch
 """
 
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -17,6 +17,7 @@ from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.ramdisk import Inspection
+from imaging.operations.admission import Place
 from imaging.operations.authorization import Authorization
 from imaging.operations.boot import RamdiskSearch
 from imaging.operations.escalation import Escalation
@@ -31,7 +32,8 @@ from imaging.site.schema import Settings
 class RamdiskVisit:
     """How one node gets into its ramdisk; ``card`` is None when it is there already.
 
-    ``was_reset`` is whether its card was told to boot it.
+    ``was_reset`` is whether its card was told to boot it. Its ``place`` among those that begin is
+    another's when it boots.
     """
 
     story: NodeStory
@@ -44,6 +46,7 @@ class RamdiskVisit:
     stagger: Stagger
     authorization: Authorization
     opener: ConsoleOpener = open_console
+    place: Place = field(default_factory=Place)
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:
@@ -68,6 +71,7 @@ class RamdiskVisit:
                     links.enter_context(self.nextboot.link(mac, self.node.name))
                 with self.story.step(Step.POWER):
                     ordered = await escalation.begin(self._note_order)
+                self.place.leave()
             with self.story.step(Step.BOOT) as detail:
                 started = trio.current_time() if ordered is None else ordered
                 search = RamdiskSearch(

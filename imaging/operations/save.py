@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +22,15 @@ from imaging.feedback.events import Emit, ImageHashed
 from imaging.feedback.outcomes import ImageFacts, Step
 from imaging.frisbee.image import ImageSummary
 from imaging.guard import Guard, open_guard
-from imaging.images.collector import Collector
-from imaging.images.partial import PartialImage, PartialInMaking, partial_path, settle
+from imaging.images.collector import AGAIN, Collector
+from imaging.images.partial import (
+    PartialImage,
+    PartialInMaking,
+    kept_path,
+    partial_path,
+    settle,
+    staged_path,
+)
 from imaging.images.sidecar import SUFFIX, Sidecar, sidecar_path
 from imaging.node.console import Console, open_console
 from imaging.node.console_opener import ConsoleOpener
@@ -32,7 +39,7 @@ from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
 from imaging.node.power.readiness import Cards, card_of
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
-from imaging.operations.authorization import UNRESTRICTED, Authorization
+from imaging.operations.authorization import Authorization
 from imaging.operations.escalation import power_up
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
 from imaging.operations.polling import Polling
@@ -66,7 +73,7 @@ class SavePlan:
     replace: bool
     neighbours: tuple[Node, ...] = ()
     parent: str | None = None
-    authorization: Authorization = UNRESTRICTED
+    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
 
     @property
@@ -112,8 +119,9 @@ async def save(plan: SavePlan, emit: Emit) -> None:
 
     Raises InfrastructureError when this host cannot keep the image.
     """
-    path = partial_path(plan.image)
-    with open_guard() as guard, guard.file(str(path), str(sidecar_path(path))):
+    places = (partial_path, staged_path, kept_path, sidecar_path)
+    watched = [str(place(plan.image)) for place in places]
+    with open_guard() as guard, guard.partial(*watched):
         tell_of_guard(guard, emit)
         making = PartialInMaking(plan.image)
         try:
@@ -320,12 +328,12 @@ class _Stream:
 
     def _stalled(self) -> NodeError:
         save, output, collector = self._plan.settings.save, self._output, self._collector
-        hint: str | None = None
         if not collector.connected:
             what = f"its netcat did not connect within {save.connect_timeout_s:g} s"
             hint = f"can the node reach {self._plan.address}, and is [ramdisk] netcat right?"
         else:
             what = f"nothing new for {save.stall_timeout_s:g} s after {collector.received} bytes"
+            hint = "has the node lost its power or its network?"
             if "imagezip" in output.statuses:
                 hint = "imagezip has ended: is [ramdisk] netcat_flavour right?"
         return self._failed(what, Reason.STALLED, hint)
@@ -335,21 +343,23 @@ class _Stream:
         output, received = self._output, self._collector.received
         imagezip, netcat = (output.statuses.get(name) for name in PIPE)
         if imagezip not in (0, BROKEN_PIPE):
-            raise self._failed(f"imagezip {_end(imagezip)}", Reason.IMAGEZIP_FAILED)
+            what = f"imagezip {_end(imagezip)}"
+            raise self._failed(what, Reason.IMAGEZIP_FAILED, "is [ramdisk] imagezip right?")
         if netcat != 0 or imagezip == BROKEN_PIPE:
             early = " before all was sent" if imagezip else ""
-            raise self._failed(f"netcat {_end(netcat)}{early}", Reason.NETCAT_FAILED)
+            what, hint = f"netcat {_end(netcat)}{early}", "is [ramdisk] netcat right?"
+            raise self._failed(what, Reason.NETCAT_FAILED, hint)
         if output.size is None:
-            raise self._failed("imagezip did not say the image's size", Reason.IMAGEZIP_FAILED)
+            what, hint = "imagezip did not say the image's size", "is [ramdisk] imagezip right?"
+            raise self._failed(what, Reason.IMAGEZIP_FAILED, hint)
         if output.size != received:
-            raise self._failed(
-                f"{received} of the {output.size} bytes arrived", Reason.INCOMPLETE_IMAGE
-            )
+            what = f"{received} of the {output.size} bytes arrived"
+            raise self._failed(what, Reason.INCOMPLETE_IMAGE, AGAIN)
         summary = self._collector.summary()
         self._story.progress(1.0, received)
         return summary
 
-    def _failed(self, what: str, reason: Reason, hint: str | None = None) -> NodeError:
+    def _failed(self, what: str, reason: Reason, hint: str) -> NodeError:
         words = f": {self._output.last_words}" if self._output.last_words else ""
         return NodeError(f"{self._story.node}: {what}{words}", reason=reason, hint=hint)
 

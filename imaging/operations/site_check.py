@@ -143,13 +143,7 @@ def _check_server(settings: Settings) -> None:
 
 
 def _check_key(settings: Settings) -> None:
-    key = settings.ssh.key
-    if key is None:
-        return
-    if not key.is_file():
-        raise ConfigurationError(f"{key} {_why_not(key, 'a regular file')}")
-    if not os.access(key, os.R_OK):
-        raise ConfigurationError(f"no permission to read {key}")
+    _check_readable(settings.ssh.key)
 
 
 def _check_locks(settings: Settings) -> None:
@@ -197,14 +191,15 @@ def _check_leases_file(settings: Settings) -> None:
 
 
 def _check_lease_certificates(settings: Settings) -> None:
-    _check_certificates(settings.leases.ca_file)
+    _check_readable(settings.leases.ca_file)
 
 
 def _check_redfish_certificates(settings: Settings) -> None:
-    _check_certificates(settings.power_redfish.ca_file)
+    _check_readable(settings.power_redfish.ca_file)
 
 
-def _check_certificates(file: Path | None) -> None:
+def _check_readable(file: Path | None) -> None:
+    """Raise ConfigurationError unless a file that is named, if one is, can be read."""
     if file is None:
         return
     if not file.is_file():

@@ -65,7 +65,9 @@ class Transfer:
         raise NodeError(
             f"{self._story.node}: {what}{self._last_words()}",
             reason=Reason.STALLED,
-            hint="does multicast reach the node?" if not self._joined else None,
+            hint="has the node lost its power or its network?"
+            if self._joined
+            else "does multicast reach the node?",
         )
 
     def _take(self, output: bytes) -> None:

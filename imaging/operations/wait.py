@@ -1,8 +1,6 @@
 """imaging-wait: until every node is there, by ssh or by its ramdisk's telnet.
 
-There means that an authenticated session has run a command. A node that still runs the system it
-was to leave answers as well, so a system may be asked for its uptime: what booted too early is
-not accepted.
+There means that an authenticated session, or the ramdisk's shell, has run a command.
 """
 
 from contextlib import AsyncExitStack
@@ -11,23 +9,15 @@ from dataclasses import dataclass
 import trio
 
 from imaging._aio import open_aio
-from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
-from imaging.node.connection import words
 from imaging.node.console import open_console
 from imaging.node.console_opener import ConsoleOpener
-from imaging.node.remote import (
-    UPTIME,
-    Remote,
-    RemoteError,
-    SshLogin,
-    open_remote,
-    parse_uptime,
-)
+from imaging.node.remote import SshLogin
 from imaging.operations.boot import RamdiskSearch
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
+from imaging.operations.system import SshSearch
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 from imaging.site.selection import format_selection
@@ -114,68 +104,3 @@ async def _wait_for(
             async with AsyncExitStack() as consoles:
                 await ramdisk.reach(consoles, FOREVER)
     story.finish()
-
-
-class SshSearch:
-    """The search for one node's system, until ssh has run a command on it."""
-
-    def __init__(
-        self,
-        story: NodeStory,
-        address: str,
-        login: SshLogin,
-        settings: Settings,
-        polling: Polling,
-        booted_after: float | None,
-    ) -> None:
-        """What is accepted is a system booted after ``booted_after`` (trio's clock), if given."""
-        self._story = story
-        self._address = address
-        self._login = login
-        self._settings = settings
-        self._polling = polling
-        self._booted_after = booted_after
-
-    async def reach(self, patience_s: float) -> None:
-        """Return when the system is there. Raises NodeError ``no-ssh`` after ``patience_s``."""
-        ssh, met = self._settings.ssh, "nothing answered"
-        with trio.move_on_after(patience_s):
-            await self._polling.pause(0)
-            while True:
-                try:
-                    with trio.fail_after(ssh.attempt_timeout_s):
-                        async with open_remote(self._address, self._login) as remote:
-                            await self._prove(remote)
-                    self._polling.found()
-                    return
-                except (OSError, trio.TooSlowError) as error:
-                    met = words(error)
-                except RemoteError as error:
-                    met = error.message
-                self._story.sight(met)
-                await self._polling.pause(ssh.backoff_s)
-        raise NodeError(
-            f"{self._story.node}: no ssh at {self._address}:{self._login.port} within "
-            f"{patience_s:g} s: {met}",
-            reason=Reason.NO_SSH,
-        )
-
-    async def _run(self, remote: Remote, command: str) -> tuple[int, str]:
-        """Run a command; both it and its answer are told."""
-        self._story.said("ssh", ">", f"{command}\n".encode())
-        status, output = await remote.run(command)
-        self._story.said("ssh", "<", f"{output}[status {status}]\n".encode())
-        return status, output
-
-    async def _prove(self, remote: Remote) -> None:
-        """Raise RemoteError unless this is a working system, and the one we wait for."""
-        status, _ = await self._run(remote, "true")
-        if status != 0:
-            raise RemoteError(f"true ended with status {status}")
-        if self._booted_after is None:
-            return
-        _, told = await self._run(remote, UPTIME)
-        uptime = parse_uptime(told)
-        since = trio.current_time() - self._booted_after
-        if uptime > since + self._settings.boot.uptime_slack_s:
-            raise RemoteError(f"a system is up since {uptime:.0f} s, which is too long")

@@ -36,6 +36,7 @@ CONSOLE_PROGRAMS = {
     "telnet": ("usr/sbin/inetutils-inetd", "usr/sbin/telnetd"),
     "ssh": ("usr/sbin/dropbear", "usr/bin/dropbearkey"),
 }
+OTHER_RELEASE = "is this Debian? imaging-ramdisk knows its packages of that name"
 BUSYBOX = "usr/bin/busybox"
 
 
@@ -76,9 +77,13 @@ def ramdisk_tree(
 ) -> tuple[Kernel, Tree]:
     """The kernel, and the files of the system. Raises PackageError and ConfigurationError."""
     if recipe.console == "ssh" and not recipe.keys.strip():
-        raise ConfigurationError("an ssh console needs the public key that may log in")
+        raise ConfigurationError(
+            "an ssh console needs the public key that may log in", hint="see --key"
+        )
     if recipe.programs is None and not recipe.with_python:
-        raise ConfigurationError("without Python, the frisbee tools must come from elsewhere")
+        raise ConfigurationError(
+            "without Python, the frisbee tools must come from elsewhere", hint="see --frisbee-bin"
+        )
     found = packages.provide(_roots(recipe, packages, update=update), update=update)
     kernel_package = next(name for name in found if name.startswith("linux-image-"))
     entries = read_package(
@@ -120,7 +125,7 @@ def _programs(recipe: Recipe, found: Mapping[str, Path]) -> dict[str, Entry]:
         entries |= read_package(found[package], lambda path: path in wanted)
     for path in (BUSYBOX, *CONSOLE_PROGRAMS[recipe.console]):
         if path not in entries:
-            raise ConfigurationError(f"no package has {path}")
+            raise ConfigurationError(f"no package has {path}", hint=OTHER_RELEASE)
     return {**entries, "usr/bin/sh": Link("busybox"), "init": Link("usr/bin/busybox")}
 
 
@@ -183,10 +188,15 @@ def _own_programs(directory: Path) -> dict[str, Entry]:
             if file.is_file() and ".so" not in file.name:
                 entries[f"usr/bin/{file.name}"] = File(file.read_bytes(), executable=True)
     except OSError as error:
-        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{error.filename}: {error.strerror}", hint="see --frisbee-bin"
+        ) from error
     missing = [name for name in ("frisbee", "imagezip") if f"usr/bin/{name}" not in entries]
     if missing:
-        raise ConfigurationError(f"{directory} has no {' and no '.join(missing)}")
+        raise ConfigurationError(
+            f"{directory} has no {' and no '.join(missing)}",
+            hint="--frisbee-bin names the directory of both",
+        )
     return entries
 
 

@@ -45,11 +45,16 @@ sys.exit(not compileall.compile_dir(sys.argv[1], quiet=1, legacy=True, stripdir=
 
 
 def python_version(packages: Mapping[str, object]) -> str:
-    """The version in the names of Debian's packages: 3.11 of python3.11-minimal."""
+    """The version in the names of Debian's packages: 3.11 of python3.11-minimal.
+
+    Raises PackageError when Python is not among them.
+    """
     for name in packages:
         if name.startswith("python3.") and name.endswith("-minimal"):
             return name.removeprefix("python").removesuffix("-minimal")
-    raise PackageError("there is no package of Python")
+    raise PackageError(
+        "there is no package of Python", hint="python3-minimal of Debian needs python3.N-minimal"
+    )
 
 
 def is_wanted(path: str, version: str) -> bool:
@@ -122,7 +127,7 @@ def fetch_wheel(directory: Path, version: str) -> Path:
             )
     found = sorted(directory.glob(wanted))
     if not found:
-        raise PackageError(f"pip has left no {wanted} in {directory}")
+        raise PackageError(f"pip has left no {wanted} in {directory}", hint="put it there by hand")
     return found[0]
 
 
@@ -135,7 +140,9 @@ def wheel_files(wheel: bytes, version: str) -> dict[str, Entry]:
                 if name.endswith((".py", ".so")):
                     found[f"usr/lib/python{version}/{name}"] = File(archive.read(name))
     except zipfile.BadZipFile as error:
-        raise PackageError(f"the wheel of isal cannot be read: {error}") from error
+        raise PackageError(
+            f"the wheel of isal cannot be read: {error}", hint="remove it, to have it fetched anew"
+        ) from error
     return found
 
 
@@ -204,4 +211,6 @@ def _run_python(
         ) from error
     if done.returncode != 0:
         last = ((done.stderr or done.stdout).strip().splitlines() or ["no reason told"])[-1]
-        raise ConfigurationError(f"the ramdisk's Python fails: {last}")
+        raise ConfigurationError(
+            f"the ramdisk's Python fails: {last}", hint="do its packages belong together? --update"
+        )

@@ -45,7 +45,9 @@ def needed_libraries(name: str, data: bytes) -> list[str]:
                 # an attribute that the tags of this kind get when they are made
                 found += [str(getattr(t, "needed", "")) for t in section.iter_tags("DT_NEEDED")]
     except (ELFError, ValueError, OSError) as error:
-        raise ConfigurationError(f"{name} is no program that can be read: {error}") from error
+        raise ConfigurationError(
+            f"{name} is no program that can be read: {error}", hint="is it one for amd64?"
+        ) from error
     return found
 
 
@@ -55,7 +57,9 @@ def module_info(name: str, data: bytes) -> ModuleInfo:
         section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
         text = section.data() if section is not None else b""
     except (ELFError, ValueError, OSError) as error:
-        raise ConfigurationError(f"{name} is no kernel module: {error}") from error
+        raise ConfigurationError(
+            f"{name} is no kernel module: {error}", hint="--update fetches its package anew"
+        ) from error
     pairs = [line.partition("=") for line in text.decode("ascii", "replace").split("\0")]
     needs = next((value for key, _, value in pairs if key == "depends"), "")
     return ModuleInfo(

@@ -185,7 +185,10 @@ def kernel_of(entries: Mapping[str, Entry]) -> Kernel:
     images = [path for path in entries if path.startswith("boot/vmlinuz-")]
     image = entries[images[0]] if len(images) == 1 else None
     if not isinstance(image, File):
-        raise ConfigurationError("the kernel's package has no boot/vmlinuz-RELEASE")
+        raise ConfigurationError(
+            "the kernel's package has no boot/vmlinuz-RELEASE",
+            hint="it is not laid out as Debian's; see --kernel",
+        )
     release = images[0].removeprefix("boot/vmlinuz-")
     prefix = f"usr/lib/modules/{release}/kernel/"
     modules = {

@@ -17,6 +17,7 @@ from imaging.ramdisk.tree import Entry, File, Link, merged
 
 PATIENCE_S = 600.0  # of one process; a kernel's package has 70 MB
 LIST = "selection.json"
+REMOVE = "remove it, to have it made anew"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _DEPENDENCY = re.compile(r" [ |](?:Pre)?Depends: ([a-z0-9][a-z0-9+.-]+)(?::any)?")
 
@@ -77,16 +78,20 @@ class PackageDirectory:
             lists = json.loads((self.path / LIST).read_text())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise PackageError(f"{self.path / LIST}: cannot be read: {error}") from error
+        except OSError as error:
+            raise PackageError(f"{self.path / LIST}: {error.strerror}", hint=REMOVE) from error
+        except ValueError as error:
+            raise PackageError(f"{self.path / LIST}: is no JSON: {error}", hint=REMOVE) from error
         if not isinstance(lists, dict):
-            raise PackageError(f"{self.path / LIST}: is no list of packages")
+            raise PackageError(f"{self.path / LIST}: is no list of packages", hint=REMOVE)
         return lists
 
     def _newest(self, name: str) -> Path:
         files = sorted(self.path.glob(f"{name}_*.deb"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
-            raise PackageError(f"apt-get has left no package {name} in {self.path}")
+            raise PackageError(
+                f"apt-get has left no package {name} in {self.path}", hint="is apt-get update due?"
+            )
         return files[-1]
 
 
@@ -146,7 +151,10 @@ def read_package(file: Path, wanted: Callable[[str], bool]) -> dict[str, Entry]:
     except FileNotFoundError as error:
         raise ConfigurationError("there is no dpkg-deb", hint="this needs Debian") from error
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise PackageError(f"{file} is no package that can be read: {error}") from error
+        raise PackageError(
+            f"{file} is no package that can be read: {error}",
+            hint="remove it, to have it fetched anew",
+        ) from error
     return found
 
 
@@ -180,7 +188,7 @@ def _checked(names: Iterable[str]) -> list[str]:
     checked = list(names)
     for name in checked:
         if not _NAME.fullmatch(name):
-            raise PackageError(f"{name!r} is no name of a package")
+            raise PackageError(f"{name!r} is not the name of a Debian package")
     return checked
 
 
@@ -197,7 +205,9 @@ def _run(command: list[str], directory: Path | None = None) -> str:
     except FileNotFoundError as error:
         raise ConfigurationError(f"there is no {command[0]}", hint="this needs Debian") from error
     except subprocess.TimeoutExpired as error:
-        raise PackageError(f"{command[0]} has not ended after {PATIENCE_S:g} s") from error
+        raise PackageError(
+            f"{command[0]} has not ended after {PATIENCE_S:g} s", hint="can the mirror be reached?"
+        ) from error
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         raise PackageError(

@@ -14,6 +14,8 @@ from imaging.site.inventory import Inventory
 from imaging.site.schema import NextbootSettings
 
 BOOT_FILES = ("pxelinux.0", "ldlinux.c32")
+EXPLAINED = "imaging-ramdisk --serve says where it comes from"
+BUILT = "imaging-ramdisk build writes it"
 CONFIG_LIMIT = 65536  # bytes
 
 
@@ -64,32 +66,32 @@ def serving_problems(nextboot: NextbootSettings) -> Iterator[str]:
     """All that is wrong with the files that nodes fetch, a line each."""
     root = tftp_root(nextboot)
     if not root.is_dir():
-        yield f"{root} does not exist: it is what the TFTP server serves"
+        yield f"{root} does not exist, which the TFTP server serves (see [nextboot] directory)"
         return
     for name in BOOT_FILES:
-        yield from _file_problems(root / name, root)
+        yield from _file_problems(root / name, root, EXPLAINED)
     try:
-        default = _read_config(nextboot.directory / "default", root)
+        default = _read_config(nextboot.directory / "default", root, EXPLAINED)
     except ConfigurationError as error:
         yield str(error)
     else:
         if not default.from_disk:
-            yield f"{nextboot.directory / 'default'}: does not boot the disk: LOCALBOOT is missing"
+            yield f"{nextboot.directory / 'default'}: LOCALBOOT is missing ({EXPLAINED})"
     file = nextboot.directory / nextboot.ramdisk
     try:
-        config = _read_config(file, root)
+        config = _read_config(file, root, BUILT)
     except ConfigurationError as error:
-        yield f"{error} (imaging-ramdisk build writes it)"
+        yield str(error)
         return
     if config.kernel is None:
-        yield f"{file}: names no KERNEL"
+        yield f"{file}: names no KERNEL ({BUILT})"
     for path in filter(None, (config.kernel, *config.initrds)):
-        yield from (f"{file}: {problem}" for problem in _file_problems(root / path, root))
+        yield from (f"{file}: {problem}" for problem in _file_problems(root / path, root, BUILT))
 
 
-def _read_config(file: Path, root: Path) -> BootConfig:
+def _read_config(file: Path, root: Path, source: str) -> BootConfig:
     """Read a config of pxelinux. Raises ConfigurationError."""
-    for problem in _file_problems(file, root):
+    for problem in _file_problems(file, root, source):
         raise ConfigurationError(problem)
     try:
         with file.open("rb") as stream:
@@ -98,15 +100,20 @@ def _read_config(file: Path, root: Path) -> BootConfig:
         raise ConfigurationError(f"{file}: {error.strerror}") from error
 
 
-def _file_problems(file: Path, root: Path) -> Iterator[str]:
-    """What keeps a TFTP server, which runs as nobody, from giving a file away."""
+def _file_problems(file: Path, root: Path, source: str) -> Iterator[str]:
+    """What keeps a TFTP server, which runs as nobody, from giving a file away.
+
+    ``source`` says where the file comes from.
+    """
     if os.path.lexists(file) and not file.exists():
         yield f"{file} is a dangling link: pxelinux goes on to the next config, without a word"
     elif not file.exists():
-        yield f"{file} does not exist"
+        yield f"{file} does not exist ({source})"
     elif not file.is_file():
-        yield f"{file} is not a regular file"
+        yield f"{file} is not a regular file ({source})"
     elif not file.resolve().is_relative_to(root.resolve()):
         yield f"{file} leads out of {root}, where no TFTP server goes"
     elif not file.stat().st_mode & 0o004:
-        yield f"{file} cannot be read by everybody, and the TFTP server is nobody"
+        yield (
+            f"{file} cannot be read by everybody, and the TFTP server is nobody (chmod a+r {file})"
+        )

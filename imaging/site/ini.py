@@ -48,7 +48,7 @@ def parse_ini(text: str, source: str) -> Iterator[Entry]:
             raise ConfigurationError(f"{origin}: {line!r} comes before any [section]")
         name, dot, host = key.strip().partition(".")
         if dot and not host:
-            raise ConfigurationError(f"{origin}: {key.strip()!r} has no host name after the dot")
+            raise ConfigurationError(f"{origin}: {key.strip()!r} has no hostname after the dot")
         identity = (section, name, host or None)
         if identity in seen:
             raise ConfigurationError(

@@ -31,10 +31,16 @@ _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 _KINDS = ("cmc", "control", "data")
 
 
+def split_name(name: str) -> tuple[str, int] | None:
+    """What comes before the number that ends a name, and that number: fit and 4 for fit04."""
+    found = _NUMBERED.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
 def number_of(name: str) -> int | None:
     """The number that ends a name, if any: 4 for fit04."""
-    found = _NUMBERED.fullmatch(name)
-    return int(found[2]) if found else None
+    found = split_name(name)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,8 @@ class Node:
     @property
     def prefix(self) -> str:
         """What comes before the number, in lower case: fit for fit04."""
-        found = _NUMBERED.fullmatch(self.name)
-        return (found[1] if found else self.name).lower()
+        found = split_name(self.name)
+        return (found[0] if found else self.name).lower()
 
     @property
     def hostnames(self) -> tuple[str, ...]:
@@ -133,8 +139,8 @@ class Inventory:
         """The node that has an interface of this prefix and number, leading zeros or not."""
         for node in self.numbered(number) if prefix == "" else self.nodes:
             for name in node.hostnames:
-                found = _NUMBERED.fullmatch(name)
-                if found and found[1].lower() == prefix.lower() and int(found[2]) == number:
+                found = split_name(name)
+                if found and (found[0].lower(), found[1]) == (prefix.lower(), number):
                     return node
         return None
 
@@ -231,7 +237,7 @@ class _Reader:
                 self._report(f"{place}: unknown interface {key!r}")
         for kind in ("cmc", "control"):
             if kind not in row:
-                self._report(f"{place}: has no {kind}")
+                self._report(f"{place}: lacks the interface {kind}")
         found = {
             kind: self._interface(row[kind], f"{place}.{kind}") for kind in _KINDS if kind in row
         }

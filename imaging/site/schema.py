@@ -22,6 +22,7 @@ from imaging.site.power_schema import (
 from imaging.site.setting_types import (
     Attempts,
     Port,
+    RootedPath,
     Seconds,
     Secret,
     SecretKeeper,
@@ -43,11 +44,6 @@ class ImagesSettings(msgspec.Struct, frozen=True):
     directory: Path = Path("/var/lib/imaging/images")
     private: Path | None = None
     default: str = ""
-
-    @property
-    def save_directory(self) -> Path:
-        """Where imaging-save puts images."""
-        return self.private or self.directory
 
 
 class NextbootSettings(msgspec.Struct, frozen=True):
@@ -79,7 +75,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
 class RamdiskSettings(msgspec.Struct, frozen=True):
     """[ramdisk]"""
 
-    disk: Annotated[str, Meta(pattern="^/[^/]")] = "/dev/sda"
+    disk: RootedPath = "/dev/sda"
     client: str = "frisbee"
     imagezip: str = "imagezip -z1"
     netcat: str = "nc"
@@ -116,7 +112,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
             except ValueError as error:
                 raise ValueError(f"address: {error}") from error
         try:
-            network = ipaddress.IPv4Network(self.groups)
+            network = self.group_network
         except ValueError as error:
             raise ValueError(f"groups: {error}") from error
         if not network.is_multicast:
@@ -127,7 +123,7 @@ class MulticastSettings(msgspec.Struct, frozen=True):
 
     @property
     def port_range(self) -> tuple[int, int]:
-        """The first and the last UDP port that a server may use."""
+        """The first and the last UDP port that a server may use. Raises ValueError."""
         first, _, last = self.ports.partition("-")
         if not all(re.fullmatch("[0-9]{1,5}", part.strip()) for part in (first, last)):
             raise ValueError(f"ports: {self.ports!r} is not a range FIRST-LAST of ports")
@@ -156,7 +152,10 @@ class SaveSettings(msgspec.Struct, frozen=True):
 class SshSettings(msgspec.Struct, frozen=True):
     """[ssh]"""
 
-    user: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")] = "root"
+    user: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$", description="a login: letters, digits, . _ -"),
+    ] = "root"
     port: Port = 22
     key: Path | None = None
     attempt_timeout_s: Seconds = 10.0
@@ -181,7 +180,7 @@ class LogSettings(msgspec.Struct, frozen=True):
     """[log]"""
 
     file: Path = Path("imaging.log")
-    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class TranscriptsSettings(msgspec.Struct, frozen=True):
@@ -197,6 +196,7 @@ class HistorySettings(msgspec.Struct, frozen=True):
     """[history]"""
 
     file: Path | None = None
+    keep_runs: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
 
 
 class LeasesSettings(SecretKeeper, frozen=True):
@@ -208,7 +208,7 @@ class LeasesSettings(SecretKeeper, frozen=True):
     timeout_s: Seconds = 10.0
     file: Path = Path("/var/lib/imaging/leases/leases.sqlite")
     url: str = "https://r2labapi.inria.fr"
-    resource: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] = "r2lab"
+    resource: Word = "r2lab"
     token: Secret = ""
     ca_file: Path | None = None
     request_timeout_s: Seconds = 3.0
@@ -254,7 +254,7 @@ class MonitorSettings(msgspec.Struct, frozen=True):
     probes_at_once: Annotated[int, Meta(ge=4, le=500)] = 128
     login_interval_s: Seconds = 300.0
     lease_interval_s: Seconds = 30.0
-    stamp_file: Annotated[str, Meta(pattern="^/[^/]")] = "/etc/imaging-image"
+    stamp_file: RootedPath = "/etc/imaging-image"
     web_hosts: str = ""
     web_clients: Annotated[int, Meta(ge=1, le=500)] = 64
     sidecar_retry_s: Seconds = 1.0

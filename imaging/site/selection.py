@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from imaging.errors import ConfigurationError
-from imaging.site.inventory import Inventory, Node, number_of
+from imaging.site.inventory import Inventory, Node, number_of, split_name
 
-_PREFIXED = re.compile(r"(.*?)([0-9]{1,9})")
+REMOVED = "~ removes what came before it"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -48,7 +48,7 @@ def select(
     if use_all:
         start, origin = _all_nodes(reader, all_variable, all_setting)
         if not start:
-            raise ConfigurationError(f"{origin} leaves no node")
+            raise ConfigurationError(f"{origin} leaves no node", hint=REMOVED)
         if words and not words[0].startswith("~"):
             raise ConfigurationError(
                 f"{words[0]!r}: -a selects all nodes already",
@@ -68,7 +68,7 @@ def select(
             raise ConfigurationError(what, hint="give nodes as in 1-12 ~4-6, use -a, or set $NODES")
         chosen = reader.fold_named(words, origin)
     if not chosen:
-        raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node")
+        raise ConfigurationError(f"the selection {' '.join(words)!r} leaves no node", hint=REMOVED)
     return Selection(tuple(node for node in inventory if node.name in chosen), origin)
 
 
@@ -123,18 +123,13 @@ class _Reader:
         if named is not None:
             return [named]
         parts = item.split("-")
-        if len(parts) == 1 or any(self._digits(part) is None for part in parts[:2]):
+        if len(parts) == 1 or any(number_of(part) is None for part in parts[:2]):
             return [self._node(item, word)]
         if len(parts) > 3:
             raise ConfigurationError(
                 f"{word!r}: a range is FIRST-LAST or FIRST-LAST-STEP, not {len(parts)} parts"
             )
         return self._range(parts[0], parts[1], parts[2] if parts[2:] else "1", word)
-
-    @staticmethod
-    def _digits(part: str) -> int | None:
-        found = _PREFIXED.fullmatch(part)
-        return int(found[2]) if found else None
 
     def _range(self, first: str, last: str, step_text: str, word: str) -> list[Node]:
         if not _NUMBER.fullmatch(step_text) or int(step_text) == 0:
@@ -168,9 +163,9 @@ class _Reader:
         named = self.inventory.named(item)
         if named is not None:
             return named
-        found = _PREFIXED.fullmatch(item)
+        found = split_name(item)
         if found is not None:
-            prefix, number = found[1], int(found[2])
+            prefix, number = found
             if prefix == "":
                 return self._only(number, item, word)
             node = self.inventory.prefixed(prefix, number)

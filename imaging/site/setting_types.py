@@ -9,7 +9,11 @@ from msgspec import Meta
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Attempts = Annotated[int, Meta(ge=1, le=100)]
-Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Word = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", description="letters, digits and . _ + - only"),
+]
+RootedPath = Annotated[str, Meta(pattern="^/[^/]", description="a path that begins with /")]
 Secret = Annotated[str, Meta(extra={"secret": True})]  # used, but never shown
 MASK = "********"  # what is shown of a secret
 

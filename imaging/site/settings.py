@@ -27,6 +27,7 @@ from imaging.site.user import is_restricted
 SYSTEM_FILE = Path("/etc/imaging.conf")
 SIZE_LIMIT = 1024 * 1024  # bytes; no honest settings file is larger
 DEFAULT_ORIGIN = "default"
+FILES = "settings are read from /etc, your home and here, or else from $IMAGING_CONF"
 
 _QUOTES = "\"'"
 
@@ -83,7 +84,10 @@ def _load(files: Iterable[Path], hostname: str, user_id: int) -> LoadedSettings:
 
 
 def directory_file(directory: Path | None) -> Path:
-    """The settings file of a directory (the current one when None)."""
+    """The settings file of a directory; the current one when None.
+
+    Raises ConfigurationError when that one is gone.
+    """
     try:
         return (directory or Path.cwd()) / "imaging.conf"
     except FileNotFoundError as error:
@@ -96,7 +100,7 @@ def _read(file: Path, user_id: int) -> str:
         with open(file, "rb", opener=open_nonblocking) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ConfigurationError(f"{file}: is not a regular file")
+                raise ConfigurationError(f"{file}: is not a regular file", hint=FILES)
             if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise ConfigurationError(
                     f"{file}: others may write it, so it is not read", hint=f"chmod go-w {file}"
@@ -108,9 +112,9 @@ def _read(file: Path, user_id: int) -> str:
                 )
             data = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}", hint=FILES) from error
     if len(data) > SIZE_LIMIT:
-        raise ConfigurationError(f"{file}: is larger than {SIZE_LIMIT} bytes")
+        raise ConfigurationError(f"{file}: is larger than {SIZE_LIMIT} bytes", hint=FILES)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -205,10 +209,14 @@ def _convert(entry: Entry, kind: object, struct: type[msgspec.Struct], base: Pat
         try:
             return base / Path(value).expanduser()
         except RuntimeError as error:
-            raise ConfigurationError(f"{entry.origin}: {entry.key}: {error}") from error
+            raise ConfigurationError(
+                f"{entry.origin}: {entry.key} = {value}: there is no such user"
+            ) from error
     try:
         return msgspec.convert(value, annotation, strict=False)
     except msgspec.ValidationError as error:
+        from imaging.site.setting_words import wanted
+
         raise ConfigurationError(
-            f"{entry.origin}: {entry.key} = {shown}: {str(error)[0].lower()}{str(error)[1:]}"
+            f"{entry.origin}: {entry.key} = {shown}: must be {wanted(annotation)}"
         ) from error

@@ -16,5 +16,8 @@ def find_command(words: Sequence[str], setting: str) -> tuple[str, ...]:
     found = shutil.which(words[0], path=path) if words else None
     if found is None:
         tool = words[0] if words else ""
-        raise ConfigurationError(f"the tool {tool!r} of {setting} is not found on PATH")
+        raise ConfigurationError(
+            f"the tool {tool!r} of {setting} is not found on PATH",
+            hint="install it, or name it with its whole path",
+        )
     return (found, *words[1:])

@@ -81,7 +81,9 @@ def content_hash(disk: Path, size: int) -> str:
         while left:
             piece = stream.read(min(PIECE, left))
             if not piece:
-                raise ImagingError(f"{disk} is shorter than {size} bytes")
+                raise ImagingError(
+                    f"{disk} is shorter than {size} bytes", hint="it is not the disk of a node"
+                )
             digest.update(piece)
             left -= len(piece)
     return digest.hexdigest()

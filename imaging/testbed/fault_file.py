@@ -65,7 +65,9 @@ class FaultFile:
         except FileNotFoundError:
             return b"{}"
         except OSError as error:
-            raise ConfigurationError(f"cannot read {self._path}: {error.strerror}") from error
+            raise ConfigurationError(
+                f"cannot read {self._path}: {error.strerror}", hint="remove it"
+            ) from error
 
     def _lenient(self) -> Faults:
         """The faults as they are now; they are parsed when the file is another one."""

@@ -178,7 +178,7 @@ def _parse_fault(kind: str, text: str) -> Fault:
         raise ConfigurationError(f"{kind} {text!r}: must act once to {TIMES_LIMIT} times")
     argument = words[word][1]
     if argument is None and number is not None:
-        raise ConfigurationError(f"{kind} {text!r}: {word} has no argument")
+        raise ConfigurationError(f"{kind} {text!r}: {word} takes no argument")
     value = None if argument is None else _parse_argument(f"{kind} {text!r}", argument, number)
     return Fault(word, value, None if times is None else int(times))
 
@@ -191,7 +191,7 @@ def _parse_argument(where: str, argument: Argument, text: str | None) -> float:
     try:
         value = int(text) if argument.whole else float(text)
     except ValueError:
-        raise ConfigurationError(f"{where}: {text} is not a number of {argument.name}") from None
+        raise ConfigurationError(f"{where}: {text} must be a number of {argument.name}") from None
     if not argument.lowest <= value <= argument.highest:
         span = f"{argument.lowest:.15g} to {argument.highest:.15g}"
         raise ConfigurationError(f"{where}: {argument.name} must be {span}")

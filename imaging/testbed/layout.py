@@ -15,9 +15,6 @@ from imaging.site.power_schema import PowerModel
 from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_servers
 from imaging.testbed.redfish import PASSWORD, USER
 
-CMC_PORT = 8080
-CONSOLE_PORT = 2323
-SSH_PORT = 2222
 LEASES_PORT = 8081
 RAMDISK = "pxefrisbee"
 NODE_LIMIT = 1000
@@ -122,6 +119,19 @@ NODES_PER_SECOND = 40  # one process is all cards: many nodes' are slower than a
 
 PXELINUX_DEFAULT = "DEFAULT disk\nLABEL disk\n  LOCALBOOT 0\n"
 PXELINUX_RAMDISK = "DEFAULT ramdisk\nLABEL ramdisk\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the nodes listen: above 1024, for everybody."""
+
+    cmc: int = 8080
+    console: int = 2323
+    ssh: int = 2222
+
+
+VIRTUAL_PORTS = Ports()
+REAL_PORTS = Ports(cmc=80, console=23, ssh=22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +260,27 @@ def make_files(
     disk_size: int,
     model: PowerModel = "cmc",
     lease_token: str | None = None,
+    ports: Ports = VIRTUAL_PORTS,
 ) -> None:
     """Make the directory's files; images and disks that are there are kept.
 
     ``disk_size`` is in bytes, a multiple of 512; ``model`` is how the commands speak to all cards;
-    with a token, the settings have leases of the
-    testbed's own service. Raises ConfigurationError.
+    with a token, the settings have leases of the testbed's own service. Raises ConfigurationError.
     """
     if not 1 <= nodes <= NODE_LIMIT:
-        raise ConfigurationError(f"{nodes} nodes: a virtual testbed has 1 to {NODE_LIMIT}")
+        raise ConfigurationError(f"{nodes} nodes: must be 1 to {NODE_LIMIT}")
     if disk_size <= 0 or disk_size % 512:
         raise ConfigurationError(f"a disk of {disk_size} bytes: must be a multiple of 512")
+    _make_directories(layout)
+    rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
+    layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+    _write_config(layout, nodes, network, model, lease_token, ports)
+    for row in rows:
+        _make_node(layout, row["control"]["hostname"], disk_size)
+
+
+def _make_directories(layout: Layout) -> None:
+    """Those that are there from the beginning, and what is in them whatever the nodes are."""
     for folder in (
         layout.directory,
         layout.images,
@@ -273,18 +293,26 @@ def make_files(
     write_servers(layout.fault_servers)
     (layout.pxelinux / "default").write_text(PXELINUX_DEFAULT)
     (layout.pxelinux / RAMDISK).write_text(PXELINUX_RAMDISK)
-    rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
-    layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _write_config(
+    layout: Layout,
+    nodes: int,
+    network: int,
+    model: PowerModel,
+    lease_token: str | None,
+    ports: Ports,
+) -> None:
     layout.config.touch(0o600)  # it holds a token
     layout.config.write_text(
         CONFIG.format(
             ramdisk=RAMDISK,
             model=model,
-            cmc_port=CMC_PORT,
+            cmc_port=ports.cmc,
             bmc_user=USER,
             bmc_password=PASSWORD,
-            console_port=CONSOLE_PORT,
-            ssh_port=SSH_PORT,
+            console_port=ports.console,
+            ssh_port=ports.ssh,
             disk=DISK_DEVICE,
             server=server_address(network),
             request_timeout=max(2, nodes // NODES_PER_SECOND),
@@ -295,8 +323,6 @@ def make_files(
         )
     )
     layout.config.chmod(0o600)
-    for row in rows:
-        _make_node(layout, row["control"]["hostname"], disk_size)
 
 
 def _row(number: int, nodes: int, network: int) -> dict[str, dict[str, str]]:
@@ -338,7 +364,9 @@ def _part(disk: Path) -> None:
     done = subprocess.run(copy, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         own.unlink(missing_ok=True)
-        raise ConfigurationError(f"{disk} cannot be copied: {done.stderr.strip()}")
+        raise ConfigurationError(
+            f"{disk} cannot be copied: {done.stderr.strip()}", hint="is there room for it?"
+        )
     own.replace(disk)
 
 
@@ -363,5 +391,5 @@ def find_shell(words: str) -> list[str]:
     argv = words.split()
     found = shutil.which(argv[0]) if argv else None
     if found is None:
-        raise ConfigurationError(f"the shell {words!r} is not found")
+        raise ConfigurationError(f"the shell {words!r} is not found", hint="install it")
     return [found, *argv[1:]]

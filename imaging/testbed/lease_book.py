@@ -106,7 +106,10 @@ class LeaseBook:
         return 200, changed.as_row()
 
     def cancel(self, user: str, lease_id: str) -> Answer:
-        """``DELETE /leases/{id}``: what is coming goes, what is at work ends."""
+        """``DELETE /leases/{id}``: what is coming goes, what is at work ends.
+
+        Raises RefusedError when it is over, or not that user's.
+        """
         lease, now = self._own(user, lease_id), time.time()
         if lease.end <= now:
             raise RefusedError(409, "Cannot delete a past lease")

@@ -16,7 +16,7 @@ import trio
 
 from imaging.site.inventory import Node
 from imaging.testbed.fault_file import FaultFile
-from imaging.testbed.layout import CONSOLE_PORT, RAMDISK, Layout, node_environment
+from imaging.testbed.layout import RAMDISK, VIRTUAL_PORTS, Layout, Ports, node_environment
 from imaging.testbed.ramdisk import Ramdisk, freeze
 from imaging.testbed.simulation import Simulation
 from imaging.testbed.ssh import SshHost
@@ -53,6 +53,7 @@ class MachineOptions:
     flavours: tuple[Flavour, ...] = (Flavour.BUSYBOX,)
     shell: tuple[str, ...] = ("/bin/sh", "-i")
     simulated: bool = False
+    ports: Ports = VIRTUAL_PORTS
 
 
 class Machine:
@@ -167,7 +168,8 @@ class Machine:
         elif is_bootable(self._layout.disk(self.node.name)):
             remaining = options.system_boot_s - options.ramdisk_boot_s * FIRMWARE_SHARE
             await trio.sleep(max(0.0, remaining))
-            await self._ssh.serve(self.node, home, self._wires, self._enter(State.SYSTEM))
+            on_ready = self._enter(State.SYSTEM)
+            await self._ssh.serve(self.node, options.ports.ssh, home, self._wires, on_ready)
         else:
             self._set_state(State.DEAD)
             await trio.sleep_forever()
@@ -184,7 +186,8 @@ class Machine:
             self.node.control.ip,
             self._simulation,
         )
-        await self._ramdisk.serve(self.node.control.ip, CONSOLE_PORT, self._enter(State.RAMDISK))
+        port, on_ready = self._options.ports.console, self._enter(State.RAMDISK)
+        await self._ramdisk.serve(self.node.control.ip, port, on_ready)
 
     def _enter(self, state: State) -> Callable[[], None]:
         return lambda: self._set_state(state)

@@ -44,7 +44,10 @@ def write_disk(path: Path, size: int, seed: int) -> None:
 
 
 def make_image(disk: Path, image: Path) -> None:
-    """Make an image of a disk with imaging-imagezip; it appears only when it is whole."""
+    """Make an image of a disk with imaging-imagezip; it appears only when it is whole.
+
+    Raises ImagingError with what imaging-imagezip says.
+    """
     partial = image.with_name(f".{image.name}.partial")
     done = subprocess.run(
         [sys.executable, "-m", "imaging.frisbee.commands.imagezip", "-z1", str(disk), str(partial)],
@@ -55,5 +58,6 @@ def make_image(disk: Path, image: Path) -> None:
     if done.returncode != 0:
         partial.unlink(missing_ok=True)
         words = done.stderr.strip().splitlines()
-        raise ImagingError(f"cannot make the image {image}: {words[-1] if words else 'no words'}")
+        why = words[-1] if words else "imaging-imagezip said nothing"
+        raise ImagingError(f"cannot make the image {image}: {why}", hint="is there room for it?")
     partial.replace(image)

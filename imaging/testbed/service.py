@@ -1,5 +1,6 @@
 """A whole virtual testbed: all machines and their cards, in one nursery."""
 
+import gc
 import logging
 import os
 import resource
@@ -21,7 +22,6 @@ from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.layout import (
-    CMC_PORT,
     LEASES_PORT,
     Layout,
     lease_url,
@@ -40,6 +40,8 @@ from imaging.testbed.ssh import SshHost
 
 log = logging.getLogger(__name__)
 
+COLLECTION_THRESHOLDS = (50_000, 10, 10)  # nearly all objects live as long as the testbed
+PORTS = "does another program listen there?"
 GUARD_PORT = 8079  # bound on the server's address: two testbeds never share a network
 FIRST_NETWORK, NETWORKS = 64, 128
 DISK_SIZE = 512 * 1024 * 1024
@@ -81,7 +83,10 @@ def own_network(preferred: int | None) -> Iterator[int]:
                 continue
             yield network
             return
-    raise ImagingError(f"no free network among {NETWORKS} for another testbed on this machine")
+    raise ImagingError(
+        f"no free network among {NETWORKS} for another testbed on this machine",
+        hint="imaging-testbed down DIR ends one",
+    )
 
 
 def _preferred_network(layout: Layout) -> int | None:
@@ -100,6 +105,7 @@ def prepare(
         disk_size=options.disk_size,
         model=options.model,
         lease_token=lease_token,
+        ports=options.machines.ports,
     )
     sample = layout.images / "sample.ndz"
     if not sample.exists():
@@ -117,6 +123,8 @@ async def run_testbed(
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises ImagingError when it cannot start."""
     _allow_open_files()
+    gc.freeze()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
     with locked(layout), own_network(_preferred_network(layout)) as network:
         lease_token = secrets.token_urlsafe(32) if options.leases else None
         inventory = prepare(layout, options, network, lease_token)
@@ -146,10 +154,13 @@ async def run_testbed(
                     machines[node.name] = machine
                     if options.powered:
                         machine.turn_on()
-                    await _open_card(nursery, node, CmcServer(machine, faults))
+                    port = options.machines.ports.cmc
+                    await _open_card(nursery, node, port, CmcServer(machine, faults))
                     nursery.start_soon(machine.run)
             except OSError as error:
-                raise ImagingError(f"cannot open the ports of {node.name}: {error}") from error
+                raise ImagingError(
+                    f"cannot open the ports of {node.name}: {error.strerror}", hint=PORTS
+                ) from error
             if lease_token is not None:
                 await _open_leases(nursery, layout, faults, network, lease_token)
             on_ready(inventory)
@@ -167,14 +178,20 @@ async def _open_leases(
     try:
         book = LeaseBook(layout.leases_file)
         listeners = await trio.open_tcp_listeners(LEASES_PORT, host=server_address(network))
-    except (OSError, ValueError, TypeError) as error:
-        raise ImagingError(f"cannot serve {layout.leases_file}: {error}") from error
+    except OSError as error:
+        raise ImagingError(
+            f"cannot serve {layout.leases_file}: {error.strerror}", hint="remove it"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise ImagingError(
+            f"cannot serve {layout.leases_file}: it holds no leases", hint="remove it"
+        ) from error
     service = LeaseService(book, faults, lease_url(network), token)
     await nursery.start(partial(trio.serve_listeners, service.serve, listeners))
 
 
-async def _open_card(nursery: trio.Nursery, node: Node, card: CmcServer) -> None:
-    listeners = await trio.open_tcp_listeners(CMC_PORT, host=node.cmc.ip)
+async def _open_card(nursery: trio.Nursery, node: Node, port: int, card: CmcServer) -> None:
+    listeners = await trio.open_tcp_listeners(port, host=node.cmc.ip)
     await nursery.start(partial(trio.serve_listeners, card.serve, listeners))
 
 

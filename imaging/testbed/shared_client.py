@@ -8,6 +8,7 @@ its first word on. When it has ended well, all have that disk.
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from imaging.testbed.layout import Layout
 log = logging.getLogger(__name__)
 
 KILL_BUDGET_S = 1.0
+CLIENT = Path(sys.executable).with_name("imaging-frisbee")  # also where PATH does not have it
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class SharedClients:
         with client.disk.open("wb") as stream:
             stream.truncate(self._disk_size)
         process = await trio.lowlevel.open_process(
-            ["imaging-frisbee", "--disk", "-i", address, *words],
+            [str(CLIENT), "--disk", "-i", address, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

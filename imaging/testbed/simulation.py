@@ -1,7 +1,8 @@
 """A ramdisk that only seems to have a shell: for testbeds of hundreds of nodes on one machine.
 
 It takes the lines that the product types (``imaging.node.markers``), and knows the few commands
-that a load needs; all else is not found. There is no process but one frisbee client for all nodes.
+that a load needs; all else is not found. What other tools type is read for a frisbee client, and
+for the question how it has ended. There is no process but one frisbee client for all nodes.
 """
 
 import os
@@ -31,6 +32,8 @@ _MARKED = re.compile(
     r"printf '\\n%s%s\\n' '([^']*)' '([^']*)'; \{ (.*); \} </dev/null 2>&1; "
     r"printf '\\n%s%s:%d@@\\n' '([^']*)' '([^']*)' \"\$\?\""
 )
+_TYPED_CLIENT = re.compile(r"\bfrisbee((?: -[imp] [^\s;]+){3} [^\s;]+)")
+_STATUS = re.compile(r"echo (.*)\$\?")
 # the client's options that make a channel, and the one that does not
 _CHANNEL, _ADDRESS = ("-m", "-p"), "-i"
 
@@ -73,16 +76,30 @@ class SimulatedShell:
         self._address = address
         self._send = send
         self._home = simulation.layout.node(node)
+        self._status = 0
 
-    async def run(self, line: str) -> None:
-        """Run a typed line to its end."""
+    async def run(self, line: str) -> bool:
+        """Run a typed line to its end; False when that is the end of the session."""
         marked = parse_line(line)
         if marked is None:
-            await self._send(b"sh: not found\r\n")
-            return
+            return await self._typed(line.strip())
         await self._send(f"\r\n{marked.begin}\r\n".encode())
         status = await self._command(marked.script)
         await self._send(f"\r\n{marked.end}:{status}@@\r\n".encode())
+        return True
+
+    async def _typed(self, line: str) -> bool:
+        """Run what another tool has typed; False after exit."""
+        if line == "exit":
+            return False
+        if client := _TYPED_CLIENT.search(line):  # wherever it is in the line
+            self._status = await self._frisbee(client[1].split())
+        elif question := _STATUS.fullmatch(line):
+            await self._send(f"{question[1]}{self._status}\r\n".encode())
+        else:
+            self._status = NOT_FOUND
+            await self._send(b"sh: not found\r\n")
+        return True
 
     async def _command(self, script: str) -> int:
         if script == ":":
@@ -174,15 +191,18 @@ async def converse(stream: trio.SocketStream, telnet: TelnetServer, shell: Simul
     """Speak telnet with a client until it goes, whatever runs then; one command at a time."""
     lines, typed = trio.open_memory_channel[str](LINES_HELD)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_run_all, shell, typed)
+        nursery.start_soon(_run_all, shell, typed, nursery.cancel_scope)
         with lines:
             await _read(stream, telnet, lines)
         nursery.cancel_scope.cancel()
 
 
-async def _run_all(shell: SimulatedShell, lines: trio.MemoryReceiveChannel[str]) -> None:
+async def _run_all(
+    shell: SimulatedShell, lines: trio.MemoryReceiveChannel[str], session: trio.CancelScope
+) -> None:
     async for line in lines:
-        await shell.run(line)
+        if not await shell.run(line):
+            session.cancel()
 
 
 async def _read(

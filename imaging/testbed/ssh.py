@@ -16,7 +16,6 @@ import trio
 from imaging._aio import from_aio
 from imaging.site.inventory import Node
 from imaging.testbed.fault_file import FaultFile
-from imaging.testbed.layout import SSH_PORT
 from imaging.testbed.misbehaviour import make_noise, reset_at_close, say_nothing
 from imaging.testbed.peers import is_welcome
 from imaging.testbed.wires import Wires
@@ -39,7 +38,7 @@ class SshHost:
         self._nobody = _authorize(self._host_key)
 
     async def serve(
-        self, node: Node, home: Path, wires: Wires, on_ready: Callable[[], None]
+        self, node: Node, port: int, home: Path, wires: Wires, on_ready: Callable[[], None]
     ) -> None:
         """Answer ssh until cancelled; ``on_ready`` is called when the port is open."""
         system = _System(node.name, home, wires)
@@ -50,7 +49,7 @@ class SshHost:
                     log.info("%s ssh: connection", node.name)
                     await self._answer(system, stream)
 
-        listeners = await trio.open_tcp_listeners(SSH_PORT, host=node.control.ip)
+        listeners = await trio.open_tcp_listeners(port, host=node.control.ip)
         for listener in listeners:
             wires.add(listener.socket)
         try:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +116,45 @@ def hosts(clients: int, cables: Cables) -> Iterator[Hosts]:
             _in(name, "link", "set", "eth0", "gso_max_segs", "1")
         yield network
     finally:
+        for name in made:
+            with contextlib.suppress(BenchError):
+                _ip("netns", "del", name)
+
+
+class LonelyHost:
+    """A host that has nothing but a loopback of its own, where every port is free."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` of the namespace."""
+        self._name = name
+        self._files = Path("/etc/netns") / name  # ip-netns(8): in the place of those in /etc
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What comes before a command line that is to run there."""
+        return ("ip", "netns", "exec", self._name)
+
+    def learn(self, addresses: Mapping[str, str]) -> None:
+        """Have names resolve to these addresses, for what is started from now on."""
+        self._files.mkdir(parents=True, exist_ok=True)
+        lines = ["127.0.0.1 localhost", *(f"{ip} {name}" for name, ip in addresses.items())]
+        (self._files / "hosts").write_text("\n".join(lines) + "\n")
+
+    def forget(self) -> None:
+        """Remove what was learnt."""
+        shutil.rmtree(self._files, ignore_errors=True)
+
+
+@contextmanager
+def lonely_host() -> Iterator[LonelyHost]:
+    """Such a host; removed with the block. Raises BenchError."""
+    made: list[str] = []
+    host = LonelyHost(f"imaging-bench-{os.getpid()}")
+    try:
+        _make(made, host.prefix[-1])
+        yield host
+    finally:
+        host.forget()
         for name in made:
             with contextlib.suppress(BenchError):
                 _ip("netns", "del", name)

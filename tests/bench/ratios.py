@@ -39,6 +39,11 @@ def compare(before: Ratios, now: Ratios) -> list[Comparison]:
     return found
 
 
+def unknown(before: Ratios, now: Ratios) -> list[str]:
+    """The parts that were run and of which nothing is committed: a check of them says nothing."""
+    return [part for part in now if part not in before]
+
+
 def verdict(comparison: Comparison) -> str:
     """A line that tells it."""
     before, now = (

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from imaging.errors import Reason
-from tests.faults.test_table import BATCHES, LEASES, SERVERS
+from tests.faults.table import BATCHES, LEASES, SERVERS
 from tests.report_samples import DOCS
 
 PAGE = (DOCS / "what-happens.md").read_text()

@@ -7,6 +7,9 @@ be seen: what follows an unfinished line continues it, until the other side has 
 import codecs
 import re
 import time
+from functools import lru_cache
+
+from imaging.feedback.wording import printable
 
 OURS = "-"  # the way of what is told about the dialogue
 
@@ -16,21 +19,12 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would take much else fo
 def time_text(at: float) -> str:
     """A time since the epoch as in imaging.log, so that its lines and ours can be compared."""
     whole, thousandths = divmod(round(at * 1000), 1000)
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(whole))},{thousandths:03}"
+    return f"{_second_text(whole)},{thousandths:03}"
 
 
-def readable(text: str) -> str:
-    """The text with everything escaped that a terminal could obey; bytes that are no UTF-8 too."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: a byte that is no UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
+@lru_cache(maxsize=8)  # a thousand nodes say a lot within the same second
+def _second_text(whole: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(whole))
 
 
 class Dialogue:
@@ -54,7 +48,7 @@ class Dialogue:
 
     def told(self, at: float, text: str) -> str:
         """A line of ours, between what is said."""
-        return f"{self.end(at)}{time_text(at)} {OURS} {readable(text)}\n"
+        return f"{self.end(at)}{time_text(at)} {OURS} {printable(text)}\n"
 
     def end(self, at: float) -> str:
         """The end of a line that is unfinished, if there is one."""
@@ -71,7 +65,7 @@ class Dialogue:
                 channel, way = self._speaker
                 written.append(f"{time_text(at)} {way} {channel} ")
             self._begun = not line.endswith("\n")
-            written.append(readable(line.removesuffix("\n")))
+            written.append(printable(line.removesuffix("\n")))
             if not self._begun:
                 written.append("\n")
         return "".join(written)

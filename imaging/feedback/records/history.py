@@ -4,86 +4,44 @@ It answers which image is on a node, and how long steps usually take. Several co
 at once. Nothing here is a reason for a run to fail: all that can go wrong is a HistoryError.
 """
 
-import json
 import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.database import transaction
 from imaging.errors import ImagingError
-from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
-from imaging.feedback.records.history_schema import check_schema, text_of
+from imaging.feedback.outcomes import ImageFacts, RunReport, Step
+from imaging.feedback.records.history_rows import (
+    NodeImage,
+    PastAttempt,
+    PastRun,
+    attempt_rows,
+    durations_of,
+    image_in,
+    past_attempt,
+    text_in,
+    time_in,
+    whole_in,
+)
+from imaging.feedback.records.history_schema import check_schema
+from imaging.feedback.wording import encodable
 
 LOAD = "imaging-load"  # the one command that changes what is on a disk
 BUSY_TIMEOUT_S = 2.0
-LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 TYPICAL_NODES = 20  # of the last ones that went well
+PRUNE_LIMIT = 100  # runs that one is dropped for: none has to pay for all that was left
 AFTER_TRANSFER = frozenset({Step.RESTART, Step.SSH})  # a load that fails there has written all
+
+
+CURE = "see [history] file; moved away, it is begun anew"
 
 
 class HistoryError(ImagingError):
     """The history cannot be read or written."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """A run that is over; ``started`` is in seconds since the epoch, ``elapsed`` in seconds.
-
-    ``ok`` and ``failed`` are its nodes, in their order. ``transcripts`` is a directory that may be
-    gone by now.
-    """
-
-    run_id: str
-    command: str
-    user: str
-    host: str
-    started: float
-    elapsed: float
-    exit_code: int
-    image: ImageFacts | None
-    transcripts: str
-    ok: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PastAttempt:
-    """What became of one attempt on a node; ``ended`` is in seconds since the epoch.
-
-    ``reason`` is None when all went well. Steps and reasons are words, which may be those of
-    another version. Only the last attempt of a run is ``final``.
-    """
-
-    run_id: str
-    node: str
-    number: int
-    final: bool
-    ended: float
-    reason: str | None
-    step: str | None
-    message: str
-    size: int
-    durations: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeImage:
-    """The image on a node's disk: of which load, since when (seconds since the epoch), by whom.
-
-    ``half_written``: that load failed while it wrote, and the disk holds nothing of use.
-    """
-
-    node: str
-    image: ImageFacts
-    since: float
-    user: str
-    run_id: str
-    half_written: bool
 
 
 @contextmanager
@@ -99,7 +57,7 @@ def open_history(path: Path, *, writing: bool = True) -> Iterator["History"]:
             yield History(connection)
     except (sqlite3.Error, OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise HistoryError(f"the history {path} cannot be used: {words}") from error
+        raise HistoryError(f"the history {path} cannot be used: {words}", hint=CURE) from error
 
 
 def _connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -113,8 +71,12 @@ def _connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # transactions are begun where they are meant
     )
-    if writing:
-        _prefer_wal(connection)
+    try:
+        if writing:
+            _prefer_wal(connection)
+    except BaseException:  # as that it is no database
+        connection.close()
+        raise
     return connection
 
 
@@ -148,8 +110,12 @@ class History:
         self._connection = connection
         connection.row_factory = sqlite3.Row
 
-    def record(self, report: RunReport) -> None:
-        """Write a run, and all attempts on its nodes, or nothing."""
+    def record(self, report: RunReport, keep_runs: int | None = None) -> None:
+        """Write a run, and all attempts on its nodes, or nothing.
+
+        With ``keep_runs``, what is older than so many runs is dropped, but for the loads to which
+        some node owes its image.
+        """
         image = report.image or ImageFacts("", "", 0)
         run = (
             report.run_id,
@@ -159,16 +125,16 @@ class History:
             report.started,
             report.elapsed,
             report.exit_code,
-            text_of(image.name),
-            text_of(image.path),
+            encodable(image.name),
+            encodable(image.path),
             image.size,
             image.sha256,
-            text_of(report.transcripts),
+            encodable(report.transcripts),
         )
         attempts = [
             row
             for place, outcome in enumerate(report.outcomes)
-            for row in _attempt_rows(report, place, outcome)
+            for row in attempt_rows(report, place, outcome)
         ]
         with transaction(self._connection):
             self._connection.execute(
@@ -178,6 +144,33 @@ class History:
             self._connection.executemany(
                 f"INSERT OR REPLACE INTO attempt VALUES ({_marks(11)})",  # noqa: S608
                 attempts,
+            )
+            if keep_runs is not None:
+                self._drop_all_but(keep_runs)
+
+    def _drop_all_but(self, count: int) -> None:
+        """Drop the oldest runs beyond so many, a few at a time."""
+        own, later = _reached("own"), _reached("later")
+        rows = self._connection.execute(
+            f"""
+            SELECT run_id FROM run WHERE started <
+                (SELECT started FROM run ORDER BY started DESC LIMIT 1 OFFSET :last)
+            AND NOT (command = :load AND EXISTS (
+                SELECT 1 FROM attempt AS own WHERE own.run_id = run.run_id AND {own}
+                AND NOT EXISTS (
+                    SELECT 1 FROM attempt AS later JOIN run AS loads USING (run_id)
+                    WHERE later.node = own.node AND loads.command = :load
+                    AND {later}
+                    AND (later.ended, later.number) > (own.ended, own.number))))
+            ORDER BY started LIMIT :limit
+            """,  # noqa: S608 - a condition of ours
+            {"last": count - 1, "load": LOAD, "limit": PRUNE_LIMIT},
+        )
+        dropped = [(row["run_id"],) for row in rows.fetchall()]
+        for table in ("attempt", "run"):
+            self._connection.executemany(
+                f"DELETE FROM {table} WHERE run_id = ?",  # noqa: S608 - one of our tables
+                dropped,
             )
 
     def runs(
@@ -235,24 +228,24 @@ class History:
             """,  # noqa: S608 - one of two orders
             {"run_id": run_id, "node": node, "count": count},
         )
-        return [_past_attempt(row) for row in rows]
+        return [past_attempt(row) for row in rows]
 
     def image_of(self, node: str) -> NodeImage | None:
         """The image that a node's last load has left; None when no load has reached its disk."""
-        rows = self._connection.execute(
-            """
+        row = self._connection.execute(
+            f"""
             SELECT run.*, ended, reason, step FROM attempt JOIN run USING (run_id)
-            WHERE node = ? AND command = ? ORDER BY ended DESC, number DESC
-            """,
+            WHERE node = ? AND command = ? AND {_reached("attempt")}
+            ORDER BY ended DESC, number DESC LIMIT 1
+            """,  # noqa: S608 - a condition of ours
             (node, LOAD),
-        )
-        for row in rows:
-            written = row["reason"] is None or row["step"] in AFTER_TRANSFER
-            if written or row["step"] == Step.TRANSFER:
-                image = _image(row) or ImageFacts("", "", 0)
-                since, user, run_id = _time(row, "ended"), _text(row, "user"), row["run_id"]
-                return NodeImage(node, image, since, user, run_id, half_written=not written)
-        return None
+        ).fetchone()
+        if row is None:
+            return None
+        written = row["reason"] is None or row["step"] in AFTER_TRANSFER
+        image = image_in(row) or ImageFacts("", "", 0)
+        since, user = time_in(row, "ended"), text_in(row, "user")
+        return NodeImage(node, image, since, user, row["run_id"], half_written=not written)
 
     def typical_durations(self, command: str, image: str | None = None) -> dict[Step, float]:
         """The median duration of each step of a command, in seconds, of nodes that went well.
@@ -268,7 +261,7 @@ class History:
             """,
             {"command": command, "image": image, "count": TYPICAL_NODES},
         )
-        nodes = [_durations(row) for row in rows]
+        nodes = [durations_of(row) for row in rows]
         taken = Counter(step for durations in nodes for step in durations)
         return {
             step: _median([durations[step] for durations in nodes if step in durations])
@@ -281,7 +274,7 @@ class History:
         rows = self._connection.execute(
             "SELECT command, exit_code = 0 AS fine, count(*) AS runs FROM run GROUP BY 1, 2"
         )
-        return {(_text(row, "command"), bool(row["fine"])): _whole(row, "runs") for row in rows}
+        return {(text_in(row, "command"), bool(row["fine"])): whole_in(row, "runs") for row in rows}
 
     def _past_run(self, row: sqlite3.Row) -> PastRun:
         nodes = self._connection.execute(
@@ -289,94 +282,24 @@ class History:
             (row["run_id"],),
         ).fetchall()
         return PastRun(
-            _text(row, "run_id"),
-            _text(row, "command"),
-            _text(row, "user"),
-            _text(row, "host"),
-            _time(row, "started"),
-            _time(row, "elapsed"),
-            _whole(row, "exit_code"),
-            _image(row),
-            _text(row, "transcripts"),
+            text_in(row, "run_id"),
+            text_in(row, "command"),
+            text_in(row, "user"),
+            text_in(row, "host"),
+            time_in(row, "started"),
+            time_in(row, "elapsed"),
+            whole_in(row, "exit_code"),
+            image_in(row),
+            text_in(row, "transcripts"),
             ok=tuple(node for node, reason in nodes if reason is None),
             failed=tuple(node for node, reason in nodes if reason is not None),
         )
 
 
-def _attempt_rows(
-    report: RunReport, place: int, outcome: NodeOutcome
-) -> Iterator[tuple[object, ...]]:
-    """The rows of one node: its attempts one after the other, each after the steps it took."""
-    ended, end_of_run = report.started, report.started + report.elapsed
-    for number, attempt in enumerate((*outcome.attempts, outcome), start=1):
-        ended += sum(attempt.durations.values())
-        # a step that the end of the run has found at work has no duration
-        unfinished = attempt.step is not None and attempt.step not in attempt.durations
-        yield (
-            report.run_id,
-            attempt.node,
-            number,
-            place,
-            attempt is outcome,
-            end_of_run if unfinished else ended,
-            attempt.reason,
-            attempt.step,
-            text_of(attempt.message),
-            attempt.size,
-            json.dumps(dict(attempt.durations)),
-        )
-
-
-def _past_attempt(row: sqlite3.Row) -> PastAttempt:
-    return PastAttempt(
-        _text(row, "run_id"),
-        _text(row, "node"),
-        _whole(row, "number"),
-        bool(row["final"]),
-        _time(row, "ended"),
-        row["reason"] and _text(row, "reason"),
-        row["step"] and _text(row, "step"),
-        _text(row, "message"),
-        _whole(row, "size"),
-        _durations(row),
-    )
-
-
-def _durations(row: sqlite3.Row) -> dict[str, float]:
-    """The seconds by step of an attempt. Raises ValueError for what this cannot be."""
-    try:
-        told = json.loads(row["durations"])
-        return {str(step): float(seconds) for step, seconds in told.items()}
-    except (AttributeError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError("it holds durations that are none") from error
-
-
-def _image(row: sqlite3.Row) -> ImageFacts | None:
-    if not row["image_name"] and not row["image_path"]:
-        return None
-    size, sha256 = _whole(row, "image_size"), _text(row, "image_sha256")
-    return ImageFacts(_text(row, "image_name"), _text(row, "image_path"), size, sha256)
-
-
-# SQLite lets every column hold everything; what another program has put there is told as such
-
-
-def _text(row: sqlite3.Row, column: str) -> str:
-    if not isinstance(row[column], str):
-        raise ValueError(f"it holds {column} that is no text")
-    return str(row[column])
-
-
-def _whole(row: sqlite3.Row, column: str) -> int:
-    if not isinstance(row[column], int):
-        raise ValueError(f"it holds {column} that is no whole number")
-    return int(row[column])
-
-
-def _time(row: sqlite3.Row, column: str) -> float:
-    if not isinstance(row[column], (int, float)) or not abs(row[column]) < LATEST_S:
-        raise ValueError(f"it holds {column} that is no time")
-    return float(row[column])
+def _reached(table: str) -> str:
+    """The condition that an attempt of a load, a row of this table, has written on the disk."""
+    steps = ", ".join(f"'{step}'" for step in (Step.TRANSFER, *sorted(AFTER_TRANSFER)))
+    return f"({table}.reason IS NULL OR {table}.step IN ({steps}))"
 
 
 def _median(values: list[float]) -> float:

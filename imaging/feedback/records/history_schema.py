@@ -31,7 +31,6 @@ MIGRATIONS = (
         "CREATE INDEX attempt_ended ON attempt (ended)",
     ),
 )
-VERSION = len(MIGRATIONS)
 
 
 def check_schema(connection: sqlite3.Connection) -> None:
@@ -40,8 +39,3 @@ def check_schema(connection: sqlite3.Connection) -> None:
     Raises ValueError when the file is not ours, or of a later version, and sqlite3.Error.
     """
     upgrade(connection, APPLICATION_ID, MIGRATIONS)
-
-
-def text_of(text: str) -> str:
-    """The text without what has no UTF-8: names of files may hold any bytes."""
-    return text.encode(errors="backslashreplace").decode()

@@ -14,8 +14,9 @@ log = logging.getLogger(__name__)
 class HistorySink:
     """A sink that records the report. What it cannot do is its ``problem`` afterwards."""
 
-    def __init__(self, path: Path) -> None:
-        """``path`` is the history's file."""
+    def __init__(self, path: Path, keep_runs: int | None = None) -> None:
+        """``path`` is the history's file, which keeps the last ``keep_runs``; None: all."""
+        self._keep_runs = keep_runs
         self.problem: str | None = None
         self._path = path
 
@@ -34,10 +35,10 @@ class HistorySink:
     def _record(self, report: RunReport) -> None:
         try:
             with open_history(self._path) as history:
-                history.record(report)
+                history.record(report, self._keep_runs)
         except HistoryError as error:
             self.problem = str(error)
-        except Exception as error:
+        except Exception:
             # a thread has nobody to raise to: the log keeps the traceback
             log.exception("internal error")
-            self.problem = f"internal error: {error!r}"
+            self.problem = "internal error: the traceback is in the log"

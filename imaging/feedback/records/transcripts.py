@@ -21,9 +21,10 @@ from imaging.feedback.events import (
     NodeRetried,
     Said,
 )
-from imaging.feedback.log import event_line, event_text
+from imaging.feedback.log import entry_line, event_text
 from imaging.feedback.outcomes import RunReport
-from imaging.feedback.records.dialogue import Dialogue, readable, time_text
+from imaging.feedback.records.dialogue import Dialogue, time_text
+from imaging.feedback.wording import printable
 from imaging.site.schema import TranscriptsSettings
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -34,7 +35,7 @@ SUFFIX = ".log"
 MEBIBYTE = 1024 * 1024
 DAY_S = 86400
 YOUNG_S = 6 * 3600
-GATHER_S = 0.05  # what comes within so long of each other is written at once
+GATHER_S = 0.25  # what comes within so long of each other is written at once
 BACKLOG_LIMIT = 32 * MEBIBYTE  # bytes that wait to be written; more means that nothing moves
 PRUNE_LIMIT = 100  # directories removed by one run: none has to pay for all that was left
 
@@ -83,15 +84,16 @@ class Transcripts:
             file = self._file(event.node)
             file.append(file.dialogue.said(event.at, event.channel, event.way, event.data))
             return
-        entry, line = event_text(event), event_line(event)
-        if entry is None or line is None:
+        entry = event_text(event)
+        if entry is None:
             return
-        level = logging.getLevelName(entry[0])
-        self._run.append(f"{time_text(event.at)} {self._run_id} {level} {readable(line[1])}\n")
+        number, line = entry_line(*entry)
+        level = logging.getLevelName(number)
+        self._run.append(f"{time_text(event.at)} {self._run_id} {level} {printable(line)}\n")
         node = _node_of(event)
         if node is not None:
             file = self._file(node)
-            file.append(file.dialogue.told(event.at, line[1].removeprefix(f"{node} ")))
+            file.append(file.dialogue.told(event.at, line.removeprefix(f"{node} ")))
 
     def finish(self, report: RunReport) -> None:
         """Everything is written by then."""

@@ -35,12 +35,12 @@ from imaging.feedback.scripts.reports import (
     Seconds,
     Sha256,
     attempt_document,
-    encodable,
     image_document,
     moment,
     node_document,
     seconds,
 )
+from imaging.feedback.wording import encodable
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):

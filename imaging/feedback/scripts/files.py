@@ -11,6 +11,17 @@ from imaging.feedback.events import Event
 from imaging.feedback.outcomes import RunReport
 
 
+def _mode_of(path: Path) -> int:
+    """The mode of a file, or of the one that can be made there. Raises OSError.
+
+    Since Python 3.14, pathlib's exists() takes what cannot be reached for nothing.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return stat.S_IFREG
+
+
 def check_place(path: Path) -> Path:
     """The file that a path leads to, when it can be written there.
 
@@ -19,18 +30,25 @@ def check_place(path: Path) -> Path:
     """
     try:
         real = path.resolve()  # an alias stays one: what it leads to is replaced
-        mode = real.stat().st_mode if real.exists() else stat.S_IFREG
+        mode = _mode_of(real)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         words = error.strerror if isinstance(error, OSError) else "a loop of links"
-        raise ConfigurationError(f"cannot write {path}: {words}") from error
+        raise ConfigurationError(
+            f"cannot write {path}: {words}", hint="choose another name"
+        ) from error
     if not stat.S_ISREG(mode):
         raise ConfigurationError(
             f"cannot write {path}: it is no regular file", hint="a file is replaced in one step"
         )
     if not real.parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: there is no directory {real.parent}")
+        raise ConfigurationError(
+            f"cannot write {path}: there is no directory {real.parent}", hint="make it first"
+        )
     if not os.access(real.parent, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"cannot write {path}: {real.parent} may not be written")
+        raise ConfigurationError(
+            f"cannot write {path}: no permission to write in {real.parent}",
+            hint="choose another directory",
+        )
     return real
 
 

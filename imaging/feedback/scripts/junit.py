@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from imaging.feedback.outcomes import NodeOutcome, RunReport
-from imaging.feedback.scripts.reports import encodable, seconds, transcript_text
+from imaging.feedback.scripts.reports import seconds, transcript_text
+from imaging.feedback.wording import encodable
 
 # what XML 1.0 cannot hold, not even escaped
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -14,6 +14,7 @@ from msgspec import Meta
 from imaging.errors import Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 from imaging.feedback.records.transcripts import transcript_path
+from imaging.feedback.wording import encodable
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -175,8 +176,3 @@ def moment(at: float) -> str:
 def seconds(duration: float) -> float:
     """A duration as it is told: to the millisecond; a clock that was set back gives no less."""
     return max(0.0, round(duration, 3))
-
-
-def encodable(text: str) -> str:
-    """A text that every encoding of Unicode can hold: names of files need not be such."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -47,7 +47,9 @@ def open_stream(place: str, standard_output: int) -> int:
                 f"cannot write events to {place}: nobody reads this named pipe",
                 hint="start its reader first",
             ) from error
-        raise ConfigurationError(f"cannot write events to {place}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot write events to {place}: {error.strerror}", hint="see --events"
+        ) from error
     os.set_blocking(descriptor, True)
     return descriptor
 
@@ -71,7 +73,11 @@ def _has_no_reader(place: str, error: OSError) -> bool:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write to a descriptor that may be set to be non-blocking by somebody else. Raises OSError."""
+    """Write to a descriptor that may be set to be non-blocking by somebody else. Raises OSError.
+
+    It has no bound of its own: a pager may read on after hours. Callers are a thread that nobody
+    waits for, and a command that has told all it has to, which a signal ends.
+    """
     rest = memoryview(data)
     while rest:
         try:

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from imaging import __version__
 from imaging.frisbee.errors import FrisbeeError, UsageError
 from imaging.frisbee.packets import pack_address
 
+VERSION_LINE = f"imaging {__version__}\n"
 SIGNAL_STATUS = 128
 """Plus the signal's number: what a shell sees of a program that a signal has killed."""
 
@@ -102,7 +104,8 @@ def run_command(
     """Run one command to its exit status, with its foreseeable failures as one line each.
 
     SIGTERM and SIGHUP end it as SIGINT does, by an exception, so that it leaves nothing half done;
-    unless it has handlers of its own, or was started with them ignored, as by nohup.
+    unless it has handlers of its own, or was started with them ignored, as by nohup. With
+    ``--version`` it does nothing but print it.
 
     Args:
         body: takes the arguments (without the program's name), returns the exit status.
@@ -112,6 +115,9 @@ def run_command(
         SystemExit: always.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    if "--version" in arguments:
+        sys.stdout.write(VERSION_LINE)
+        raise SystemExit(0)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)

@@ -23,6 +23,7 @@ from imaging.frisbee.errors import FrisbeeError, UsageError
 from imaging.frisbee.marks import ProgressMarks
 from imaging.frisbee.packets import pack_address
 from imaging.frisbee.reception import ClientOptions
+from imaging.frisbee.resources import worker_threads
 from imaging.frisbee.sinks import ExpandingSink, OutputDisk, RawSink
 from imaging.frisbee.sockets import SessionAddress, SessionSocket
 from imaging.frisbee.statistics import client_lines
@@ -117,7 +118,7 @@ def _parse(arguments: Sequence[str]) -> Arguments | None:
             start_delay_s=number_option("-r", options.get("-r", "0"), 0, 10**6),
             ascending="-O" in options,
             buffers=_buffers(options),
-            workers=min(len(os.sched_getaffinity(0)), WORKERS_LIMIT),
+            workers=worker_threads(WORKERS_LIMIT),
             keepalive_s=number_option("-K", options.get("-K", "0"), 0, 10**9),
             join_timeout_s=_seconds("--join-timeout", options.get("--join-timeout", "60")),
             stall_timeout_s=_seconds("--stall-timeout", options.get("--stall-timeout", "60")),

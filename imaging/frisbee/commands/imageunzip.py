@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from imaging import __version__
 from imaging.frisbee.commands import (
+    VERSION_LINE,
     number_option,
     parse_options,
     run_command,
@@ -61,15 +61,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _body(argv: Sequence[str]) -> int:
-    options, files = parse_options(argv, "hvdoOznfW:r:u:", ["disk", "help", "version"], USAGE)
+    options, files = parse_options(argv, "hvdoOznfW:r:u:", ["disk", "help"], USAGE)
     chosen = _Options()
     for option, value in options:
         match option:
             case "-h" | "--help":
                 sys.stdout.write(USAGE)
                 return 0
-            case "-v" | "--version":
-                sys.stdout.write(f"imaging {__version__}\n")
+            case "-v":
+                sys.stdout.write(VERSION_LINE)
                 return 0
             case "-z":
                 chosen.zero_fill = True

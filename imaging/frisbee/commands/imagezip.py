@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from imaging import __version__
 from imaging.frisbee.commands import (
+    VERSION_LINE,
     number_option,
     parse_options,
     run_command,
@@ -92,14 +92,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _body(argv: Sequence[str]) -> int:
-    options, files = parse_options(argv, "hvorfz:Es:I:R:F:c:13u:NDid", ["help", "version"], USAGE)
+    options, files = parse_options(argv, "hvorfz:Es:I:R:F:c:13u:NDid", ["help"], USAGE)
     chosen = _Options()
     for option, value in options:
         if option in ("-h", "--help"):
             sys.stdout.write(USAGE)
             return 0
-        if option in ("-v", "--version"):
-            sys.stdout.write(f"imaging {__version__}\n")
+        if option == "-v":
+            sys.stdout.write(VERSION_LINE)
             return 0
         _choose(chosen, option, value)
     if len(files) != (1 if chosen.info and len(files) == 1 else 2):

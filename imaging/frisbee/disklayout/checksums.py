@@ -53,6 +53,6 @@ def crc_of_each(kind: tuple[int, int], records: Sequence[bytes], start: int) -> 
     return [sum(bytes_of[place][row] << 8 * place for place in range(size)) for row in range(count)]
 
 
-def crc32c(data: bytes, start: int = 0xFFFFFFFF) -> int:
+def crc32c(data: bytes) -> int:
     """CRC-32C of one record."""
-    return crc_of_each(CRC32C, [data], start)[0]
+    return crc_of_each(CRC32C, [data], 0xFFFFFFFF)[0]

@@ -20,7 +20,7 @@ from imaging.frisbee.disklayout.ext_superblock import (
     parse_superblock,
 )
 from imaging.frisbee.disklayout.label import LayoutError, Read
-from imaging.frisbee.disklayout.stretches import Stretches
+from imaging.frisbee.disklayout.stretches import Findings, Stretches
 from imaging.frisbee.ndz import SECTOR_SIZE
 
 _UNINITIALIZED = 0x2
@@ -42,20 +42,7 @@ class _Group:
     bitmap_checksum: int
 
 
-@dataclass(frozen=True, slots=True)
-class FreeSpace:
-    """A file system that is in order, and what of it is free.
-
-    Attributes:
-        name: of its kind.
-        free: stretches (begin, end), in sectors from the beginning of the partition.
-    """
-
-    name: str
-    free: tuple[tuple[int, int], ...]
-
-
-def read_free(read: Read, size: int, minimum: int) -> FreeSpace:
+def read_free(read: Read, size: int, minimum: int) -> Findings:
     """Find the free space of the ext file system in a partition.
 
     Args:
@@ -87,7 +74,7 @@ def read_free(read: Read, size: int, minimum: int) -> FreeSpace:
     counted = free_clusters * superblock.cluster_blocks
     if superblock.free_blocks not in (counted, counted - last_cluster):
         raise LayoutError(f"is {superblock.name} whose number of free blocks is wrong")
-    return FreeSpace(superblock.name, found.finish())
+    return Findings(superblock.name, found.finish())
 
 
 def _read_groups(read: Read, superblock: Superblock) -> list[_Group]:

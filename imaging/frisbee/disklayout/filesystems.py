@@ -5,13 +5,13 @@ found: an old file system below a RAID or a volume group is not taken for what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.frisbee.disklayout import ext, partclone
 from imaging.frisbee.disklayout.clean import check_btrfs, check_xfs
 from imaging.frisbee.disklayout.label import Kind, LayoutError, Partition, Read
 from imaging.frisbee.disklayout.ntfs import check_hibernation
+from imaging.frisbee.disklayout.stretches import Findings
 from imaging.frisbee.ndz import SECTOR_SIZE
 
 SWAP_HEADER_SECTORS = 64
@@ -58,19 +58,6 @@ _GLANCE = 1 << 17
 _RAID_MAGIC = b"\xfc\x4e\x2b\xa9"
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found in a partition.
-
-    Attributes:
-        name: of the file system.
-        free: stretches (begin, end), in sectors from the beginning of the partition.
-    """
-
-    name: str
-    free: tuple[tuple[int, int], ...]
-
-
 def look_into(partition: Partition, read: Read, device: Device, minimum: int) -> Findings:
     """Find out what of a partition is free.
 
@@ -92,8 +79,7 @@ def look_into(partition: Partition, read: Read, device: Device, minimum: int) ->
     if name == _SWAP:
         return Findings(name, _free_swap(read, size))
     if name == _EXT:
-        found = ext.read_free(read, size, minimum)
-        return Findings(found.name, found.free)
+        return ext.read_free(read, size, minimum)
     if name not in partclone.FILE_SYSTEMS:
         raise LayoutError(f"is {name}")
     if name == "xfs":

@@ -1,7 +1,22 @@
 """Collect the free stretches of a disk in bounded memory. Pure."""
 
+from dataclasses import dataclass
+
 MAX_STRETCHES = 1 << 17
 """When there are more, the shortest are no longer taken for free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found in a partition.
+
+    Attributes:
+        name: of the file system.
+        free: stretches (begin, end), in sectors from the beginning of the partition.
+    """
+
+    name: str
+    free: tuple[tuple[int, int], ...]
 
 
 class Stretches:

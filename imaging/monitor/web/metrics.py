@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from imaging.feedback.scripts.reports import encodable
+from imaging.feedback.wording import encodable
 from imaging.monitor.observations import Power, Ramdisk, Ssh
 from imaging.monitor.records import HistoryProbe
 from imaging.monitor.testbed import Condition, NodeState, Testbed

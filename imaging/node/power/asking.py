@@ -1,6 +1,5 @@
 """Asking a power card: so many attempts, each bounded in time, and what is said when it fails."""
 
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,9 +8,12 @@ import trio
 
 from imaging.errors import NodeError, Reason
 from imaging.feedback.wording import printable
+from imaging.jitter import jittered
 from imaging.site.power_schema import PowerSettings
 
 T = TypeVar("T")
+NO_HTTP = "what answers speaks no HTTP"
+MEANS = "does it work by hand, and is it of the model that the inventory says?"
 TOLD_LIMIT = 200  # characters of what a card says that are shown
 
 
@@ -49,7 +51,7 @@ class Asking:
         cause = ""
         for number in range(self.attempts):
             if number:
-                await trio.sleep(self.retry_delay_s * random.uniform(0.75, 1.25))  # noqa: S311
+                await trio.sleep(jittered(self.retry_delay_s))
             with trio.move_on_after(self.request_timeout_s):
                 try:
                     return await attempt()
@@ -64,13 +66,16 @@ class Asking:
         )
 
     def refused(self, verb: str, what: str, *, hint: str | None = None) -> NodeError:
-        """An error that names the card; what it has said itself is cut and made harmless."""
+        """An error that names the card; what it has said itself is cut and made harmless.
+
+        Without a better ``hint``, it tells to ask the card by other means.
+        """
         if len(what) > TOLD_LIMIT:
             what = f"{what[:TOLD_LIMIT]}..."
         return NodeError(
             f"{self.node}: {self.card}, asked for {verb}, {printable(what)}",
             reason=Reason.POWER_REFUSED,
-            hint=hint,
+            hint=hint or MEANS,
         )
 
 

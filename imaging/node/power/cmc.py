@@ -6,22 +6,21 @@
 
 from dataclasses import dataclass
 
-import httpx
-
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking, shown_lines
-from imaging.node.power.http_exchange import exchange
 from imaging.node.power.ordered import Order, OrderedCard
+from imaging.node.power.plain_http import get
 
+OK = 200
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
 
 
 @dataclass(frozen=True, slots=True)
 class CmcCard(OrderedCard):
-    """The card at ``place``, which is ADDRESS:PORT. It cannot shut a system down."""
+    """The card at this address and port. It cannot shut a system down."""
 
-    transport: httpx.AsyncHTTPTransport
-    place: str
+    address: str
+    port: int
     asking: Asking
 
     async def status(self) -> PowerState:
@@ -47,11 +46,9 @@ class CmcCard(OrderedCard):
         return await self.asking.ask(verb, lambda: self._request(verb))
 
     async def _request(self, verb: str) -> str:
-        url = f"http://{self.place}/{verb}"
-        request = httpx.Request("GET", url, headers={"Connection": "close"})
-        response, body = await exchange(self.transport, request, ANSWER_LIMIT)
-        if len(body) > ANSWER_LIMIT:
+        answer = await get(self.address, self.port, f"/{verb}", ANSWER_LIMIT)
+        if len(answer.body) > ANSWER_LIMIT:
             raise self.asking.refused(verb, f"sent more than {ANSWER_LIMIT} bytes")
-        if response.status_code != httpx.codes.OK:
-            raise self.asking.refused(verb, f"answered HTTP {response.status_code}")
-        return body.decode("ascii", "replace").strip()
+        if answer.status != OK:
+            raise self.asking.refused(verb, f"answered HTTP {answer.status}")
+        return answer.body.decode("ascii", "replace").strip()

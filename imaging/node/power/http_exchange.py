@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 import httpx
 import trio
 
-from imaging.node.power.asking import NoAnswerError
+from imaging.node.power.asking import NO_HTTP, NoAnswerError
 
 # for cards that speak plain HTTP: nobody is to load the CA bundle, which takes 30 ms
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+OVER = "it ended the connection"
 _ONE_REQUEST = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 
@@ -54,8 +55,11 @@ async def exchange(
         tls = _tls_error(error)
         if isinstance(tls, ssl.SSLCertVerificationError):
             raise NotTrustedError(tls.verify_message) from error
+        if isinstance(error, httpx.ProtocolError):
+            is_over = "disconnected" in str(error)
+            raise NoAnswerError(OVER if is_over else NO_HTTP) from error
         cause = tls and tls.reason
-        raise NoAnswerError(cause or str(error) or type(error).__name__) from error
+        raise NoAnswerError(cause or str(error).rstrip(".") or "the connection was lost") from error
     return response, body
 
 

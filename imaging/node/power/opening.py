@@ -40,12 +40,10 @@ async def open_card(node: Node, cards: Cards, guard: Guard) -> AsyncIterator[Pow
     match model_of(node, settings):
         case "cmc":
             from imaging.node.power.cmc import CmcCard
-            from imaging.node.power.http_exchange import open_transport
 
-            place = f"{node.cmc.ip}:{settings.power.port}"
-            asking = Asking.of(node.name, f"its CMC {place}", settings.power)
-            async with open_transport() as transport:
-                yield CmcCard(transport, place, asking)
+            address, port = node.cmc.ip, settings.power.port
+            asking = Asking.of(node.name, f"its CMC {address}:{port}", settings.power)
+            yield CmcCard(address, port, asking)
         case "redfish":
             async with _open_redfish(node, cards) as card:
                 yield card

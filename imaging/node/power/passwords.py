@@ -55,7 +55,10 @@ def _checked(place: str, user: str, password: str) -> str:
             hint=f"set password_file or ${VARIABLE}; without a user, none is needed",
         )
     if not password.isprintable():
-        raise ConfigurationError(f"the password for {place.rstrip(':')} holds a control character")
+        raise ConfigurationError(
+            f"the password for {place.rstrip(':')} holds a control character",
+            hint=f"see password_file or ${VARIABLE}",
+        )
     return password
 
 

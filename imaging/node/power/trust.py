@@ -18,7 +18,8 @@ def trusted(ca_file: Path | None, *, check_name: bool) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:  # ssl's own errors are such, too
-            words = error.strerror or str(error)
+            is_garbage = isinstance(error, ssl.SSLError)
+            words = "it holds no certificates" if is_garbage else error.strerror
             raise ConfigurationError(f"[power_redfish] ca_file {ca_file}: {words}") from error
         # a BMC's own certificate may be in the file, and most have not all that RFC 5280 wants
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -17,6 +17,7 @@ MODULES = (
     "dataplane_pacing",
     "simulation",
     "orchestration",
+    "rhubarbe",
     "monitor",
 )
 

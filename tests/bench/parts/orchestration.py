@@ -10,7 +10,7 @@ from functools import partial
 
 from tests.bench.parts import Part, Wish
 from tests.bench.processes import BenchError
-from tests.bench.statistics import Sample, median_of, pair_ratio, walls
+from tests.bench.statistics import Sample, Usage, median_of, pair_ratio, walls
 from tests.bench.tables import PartResult, Table, number
 from tests.bench.testbeds import RAMDISK_BOOT_S, SYSTEM_BOOT_S, Testbed, running_testbed
 from tests.bench.turns import Case, Turns, take_turns
@@ -24,8 +24,10 @@ LOAD = ("imaging-load", "-q", "-i", "sample", "-a")
 COLUMNS = (
     "nodes",
     "load: overhead s",
-    "CPU ms/node",
+    "CPU s",
+    "ms for each further node",
     "peak MB",
+    "CPU s of the nodes",
     "wait: overhead s",
     "wait, all up: s",
     "reset: s",
@@ -39,9 +41,12 @@ STARTS: dict[str, tuple[str, ...]] = {
 
 
 def load(bed: Testbed) -> Sample:
-    """A load, less boot and transfer."""
+    """A load, less boot and transfer; with what the nodes have taken themselves."""
+    before = bed.cpu_s()
     sample = bed.run(*LOAD)
-    return Sample(sample.wall_s - RAMDISK_BOOT_S - bed.client_seconds(), sample.usage)
+    nodes = Usage(bed.cpu_s() - before, 0)
+    unavoidable = RAMDISK_BOOT_S + bed.client_seconds()
+    return Sample(sample.wall_s - unavoidable, {**sample.usage, "nodes": nodes})
 
 
 def wait(bed: Testbed) -> Sample:
@@ -78,21 +83,35 @@ def start_cases_of(bed: Testbed) -> list[Case[Sample]]:
     return [Case(name, partial(bed.run, *words)) for name, words in works.items()]
 
 
-def row(count: int, turns: Turns[Sample]) -> list[str]:
-    """One line of the first table."""
+def cpu_of(turns: Turns[Sample], role: str) -> float | None:
+    """The CPU seconds of a load; None when it failed."""
+    loads = turns.samples.get("load")
+    return median_of([sample.cpu_s(role) for sample in loads]) if loads else None
+
+
+def row(count: int, turns: Turns[Sample], alone_cpu_s: float | None) -> list[str]:
+    """One line of the first table; ``alone_cpu_s`` is what a load of a single node takes."""
 
     def seconds(name: str) -> str:
         found = turns.samples.get(name)
         return "failed" if found is None else number(median_of(walls(found)))
 
+    def known(value: float | None) -> str:
+        return "failed" if value is None else number(value)
+
     loads = turns.samples.get("load", [])
-    cpu = median_of([s.cpu_s("command") for s in loads]) * 1000 / count if loads else None
+    cpu = cpu_of(turns, "command")
     peak = median_of([s.usage["command"].peak_bytes for s in loads]) if loads else None
+    further = ""
+    if count > 1 and cpu is not None and alone_cpu_s is not None:
+        further = number((cpu - alone_cpu_s) * 1000 / (count - 1))
     return [
         str(count),
         seconds("load"),
-        "failed" if cpu is None else number(cpu),
-        "failed" if peak is None else number(peak / MEGABYTE),
+        known(cpu),
+        further,
+        known(None if peak is None else peak / MEGABYTE),
+        known(cpu_of(turns, "nodes")),
         seconds("wait"),
         seconds("wait, all up"),
         seconds("reset"),
@@ -103,10 +122,14 @@ def run(wish: Wish) -> PartResult:
     """Measure all sizes."""
     rows: list[list[str]] = []
     ends: list[list[str]] = []
+    alone_cpu_s: float | None = None
     for count in COUNTS:
         wish.say(f"{count} nodes")
         with running_testbed(wish.directory / f"bed{count}", count) as bed:
-            rows.append(row(count, take_turns(cases_of(bed), wish.runs, wish.say)))
+            turns = take_turns(cases_of(bed), wish.runs, wish.say)
+        if count == 1:
+            alone_cpu_s = cpu_of(turns, "command")
+        rows.append(row(count, turns, alone_cpu_s))
         never = wish.directory / f"never{count}"
         with running_testbed(never, count, ramdisk_boot_s=NEVER_S) as bed:
             turns = take_turns(end_cases_of(bed), wish.runs, wish.say)
@@ -136,9 +159,14 @@ SIMULATED = (
     f"Simulated nodes (`imaging-testbed up --simulate`): ramdisk up {RAMDISK_BOOT_S:g} s and "
     f"system up {SYSTEM_BOOT_S:g} s after a reset, one real client for all. They run on the same "
     "cores as what is measured: with 1000 nodes, one process is 1000 power cards, 1000 telnet "
-    "servers and 1000 ssh servers."
+    "servers and 1000 ssh servers. What it takes of them during a load is the column *CPU s of the "
+    "nodes*."
 )
-COUNTED = "CPU and memory are the command's, with its frisbee server and its guard."
+COUNTED = (
+    "CPU and memory are the command's, with its frisbee server and its guard. A load takes about "
+    "as much for its start as for many nodes, so a further node's share is a column of its own. "
+    "From the second run on the history tells how long the nodes take to boot."
+)
 
 
 def _starts(turns: Turns[Sample]) -> Table:

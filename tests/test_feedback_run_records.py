@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from imaging.cli import records as module
-from imaging.cli.records import Records
 from imaging.feedback.board import Board
 from imaging.feedback.events import Event, NodeFinished, Noticed, RunStarted, StepStarted
 from imaging.feedback.log import event_line
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
+from imaging.feedback.records import run_records as module
 from imaging.feedback.records.history import open_history
+from imaging.feedback.records.run_records import Records
 from imaging.feedback.scripts.event_lines import EventLines
 from imaging.site.schema import HistorySettings, Settings, TranscriptsSettings
 
@@ -135,7 +135,7 @@ async def test_a_history_that_cannot_be_used_is_told_once(
     records.finish(report())
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("imaging-load: this run is not recorded: the history ")
-    assert line.endswith("cannot be used: file is not a database")
+    assert "cannot be used: file is not a database" in line
 
 
 async def test_a_history_that_hangs_is_not_waited_for(

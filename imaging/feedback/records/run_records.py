@@ -139,7 +139,7 @@ class Records:
         if self._command in RECORDED:
             from imaging.feedback.records.history_sink import HistorySink
 
-            history = HistorySink(history_file(self._settings))
+            history = HistorySink(history_file(self._settings), self._settings.history.keep_runs)
             history.finish(report)
             if history.problem is not None:
                 problems.append(f"this run is not recorded: {history.problem}")

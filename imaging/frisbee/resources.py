@@ -1,4 +1,6 @@
-"""How memory for large pieces of data is got and given back."""
+"""What this machine gives to work with large pieces of data: memory, and processors."""
+
+import os
 
 FREED_BYTES = 31 << 20
 """Just below the largest block that glibc learns from."""
@@ -12,3 +14,8 @@ def keep_freed_memory() -> None:
     of imagezip's. The block itself is never touched. Other allocators are not impressed.
     """
     bytes(FREED_BYTES)
+
+
+def worker_threads(limit: int) -> int:
+    """How many threads make use of this machine: one for each core that we may run on."""
+    return max(1, min(len(os.sched_getaffinity(0)), limit))

@@ -1,0 +1,1 @@
+"""Pictures of the commands for the README: recorded in a terminal, drawn as SVG."""
