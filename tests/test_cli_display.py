@@ -23,6 +23,7 @@ import sys
 import trio
 from imaging.cli.runs import run_operation
 from imaging.cli.wishes import CommonOptions
+from imaging.feedback.results import Results
 from imaging.operations.preflight import plan_wait
 
 def prepare(site):
@@ -36,7 +37,8 @@ async def operate(plan, emit):
     print("a word on the way")
     raise RuntimeError("a bug")
 
-sys.exit(run_operation("a-test", CommonOptions(live=True), prepare, operate, lambda _: 60))
+options = CommonOptions(live=True)
+sys.exit(run_operation("a-test", options, prepare, operate, lambda _: 60, Results()))
 """
 
 

@@ -98,8 +98,8 @@ def test_a_quorum_that_is_reached_is_enough(testbed: Commands) -> None:
         ("4", "at least 4 nodes cannot be fine: there are 3"),
         ("x", "no number"),
         ("101%", "no number"),
-        ("0", "a quorum of no node"),
-        ("0%", "a quorum of no node"),
+        ("0", "must be at least one node"),
+        ("0%", "must be at least one node"),
     ],
 )
 def test_a_quorum_that_makes_no_sense_is_refused(

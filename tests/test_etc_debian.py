@@ -104,11 +104,8 @@ def system(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Iterator[
     shutil.rmtree(root)
 
 
-def test_it_is_installed_used_upgraded_and_purged(system: System) -> None:
-    before = system.files()
-    system.succeed("dpkg", "-i", "/imaging.deb")
-
-    # in use: what is missing is told, and the rest is found
+def see_it_in_use(system: System, before: set[str]) -> None:
+    """What is missing is told, the rest is found, and what was installed is where it belongs."""
     assert system.succeed("imaging", "--version").startswith("imaging ")
     checked = system.run("imaging-config", "--check")
     assert checked.returncode == 2
@@ -130,6 +127,13 @@ def test_it_is_installed_used_upgraded_and_purged(system: System) -> None:
         "/usr/share/zsh/vendor-completions/_imaging",
     } <= added
     assert not [name for name in added if "/tmp/" in name]
+
+
+def test_it_is_installed_used_upgraded_and_purged(system: System) -> None:
+    before = system.files()
+    system.succeed("dpkg", "-i", "/imaging.deb")
+
+    see_it_in_use(system, before)
 
     # what an administrator has written stays, also when the package comes again
     system.succeed("sh", "-c", "echo '# ours' >> /etc/imaging.conf")

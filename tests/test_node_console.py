@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +120,23 @@ async def test_a_node_that_hangs_up_is_told() -> None:
             stream = await connect(*listener.getsockname())
             async with open_console(stream, "fit01") as console:
                 with pytest.raises(NodeError, match="fit01: the telnet connection") as caught:
+                    await console.wait_for_shell(1.0)
+                assert caught.value.reason is Reason.CONSOLE_LOST
+
+
+async def test_a_connection_that_is_reset_is_told() -> None:
+    async def reset(listener: trio.socket.SocketType) -> None:
+        stream, _ = await listener.accept()
+        await stream.recv(1)  # what the console types to find the shell
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()
+
+    with trio.fail_after(10), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(reset, listener)
+            stream = await connect(*listener.getsockname())
+            async with open_console(stream, "fit01") as console:
+                with pytest.raises(NodeError, match="connection reset by peer") as caught:
                     await console.wait_for_shell(1.0)
                 assert caught.value.reason is Reason.CONSOLE_LOST
 

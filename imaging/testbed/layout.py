@@ -244,7 +244,10 @@ def make_directory(layout: Layout) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         status = directory.stat()
     except OSError as error:
-        raise ConfigurationError(f"cannot make {directory}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot make {directory}: {error.strerror}",
+            hint="a testbed needs a directory of its own",
+        ) from error
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigurationError(
             f"{directory} is another user's, or others may write it",

@@ -15,7 +15,7 @@ COUNTS = (10, 100, 1000)
 LOSSES = (0.0, 0.001, 0.005, 0.01, 0.02)
 LIMIT_S = 30.0  # virtual; without loss it takes a second or two
 LATE_LIMIT_S = 120.0
-BUDGET_S = 150.0  # of computing, for each case
+BUDGET_S = 900.0  # of computing, for each case
 STEP_S = 0.1  # virtual
 LATE = Site(200, chunks=128, bandwidth=500e6, boot_spread_s=60.0, look_s=0.02)
 LONG = Site(10, chunks=512)
