@@ -17,11 +17,19 @@ def test_the_table(site: SiteDirectory) -> None:
     done = site.run("imaging-inventory")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "NODE   IP           MAC                CMC       CMC IP       DATA IP",
-        "fit01  192.168.3.1  00:03:1d:0e:03:01  reboot01  192.168.1.1  192.168.2.1",
-        "fit02  192.168.3.2  00:03:1d:0e:03:02  reboot02  192.168.1.2  -",
-        "fit03  192.168.3.3  00:03:1d:0e:03:03  reboot03  192.168.1.3  -",
+        "NODE   IP           MAC                CMC       CMC IP       MODEL  DATA IP",
+        "fit01  192.168.3.1  00:03:1d:0e:03:01  reboot01  192.168.1.1  cmc    192.168.2.1",
+        "fit02  192.168.3.2  00:03:1d:0e:03:02  reboot02  192.168.1.2  cmc    -",
+        "fit03  192.168.3.3  00:03:1d:0e:03:03  reboot03  192.168.1.3  cmc    -",
     ]
+
+
+def test_the_table_tells_the_model_of_each_card(site: SiteDirectory) -> None:
+    rows = inventory_rows(2)
+    rows[1]["cmc"]["model"] = "redfish"
+    site.write_inventory(rows)
+    done = site.run("imaging-inventory")
+    assert [line.split()[5] for line in done.stdout.splitlines()[1:]] == ["cmc", "redfish"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import running_testbed
 from tests.commands import (
     BIN,
     Commands,
@@ -108,6 +109,17 @@ def test_a_second_start_keeps_disks_images_and_addresses(commands: Commands) -> 
     assert disk.read_bytes() == b"content"
     assert image.read_bytes() == b"an image"
     assert commands.run("imaging-testbed", "down", "bed").returncode == 0
+
+
+def test_cards_are_spoken_to_as_it_was_asked_for(commands: Commands) -> None:
+    with running_testbed(
+        commands.directory / "bed", commands.directory, *QUICK, "--cards=redfish"
+    ) as bed:
+        status = bed.run("imaging-status", "1-2")
+        assert status.stdout == "fit01: on\nfit02: on\n"
+        log = (bed.directory / "testbed.log").read_text()
+    assert "fit01 cmc: GET /redfish/v1/Systems/fit01" in log
+    assert "GET /status" not in log
 
 
 def test_two_testbeds_do_not_meet(commands: Commands) -> None:

@@ -1,7 +1,9 @@
 """The command model, with real scripts as a site has them."""
 
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.errors import ConfigurationError, NodeError, Reason
+from imaging.guard import NO_GUARD
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking
-from imaging.node.power.command import CommandCard, fill
+from imaging.node.power.command import CommandCard
 from imaging.node.power.opening import open_card
-from imaging.node.power.process import run_tool
+from imaging.node.power.process import fill, run_tool
 from imaging.node.power.readiness import ready_cards
 from imaging.site.power_schema import PowerCommandSettings
+from tests.commands import wait_for
 from tests.power_cards import node_with, quick_settings
 
 PLUG = """#!/bin/sh
@@ -52,7 +56,7 @@ async def card_of(stack: AsyncExitStack, commands: dict[str, str], **power: floa
         power_command={**defaults, **commands},
     )
     node = node_with("command")
-    card = await stack.enter_async_context(open_card(node, ready_cards([node], site)))
+    card = await stack.enter_async_context(open_card(node, ready_cards([node], site), NO_GUARD))
     assert isinstance(card, CommandCard)
     return card
 
@@ -153,6 +157,35 @@ async def test_a_child_that_stays_behind_holds_nothing_up(tmp_path: Path) -> Non
     await until(lambda: is_gone(tmp_path / "pid"))
 
 
+KILLED = """
+import sys, trio
+from imaging.node.power.opening import guard_of_tools, open_card
+from imaging.node.power.readiness import ready_cards
+from tests.power_cards import node_with, quick_settings
+commands = dict.fromkeys(("status", "on", "off", "reset"), sys.argv[1])
+power = {"request_timeout_s": 60.0}
+node = node_with("command")
+cards = ready_cards([node], quick_settings(power=power, power_command=commands))
+async def main():
+    with guard_of_tools([node], cards) as guard:
+        async with open_card(node, cards, guard) as card:
+            await card.status()
+trio.run(main)
+"""
+
+
+def test_a_command_does_not_outlive_a_run_that_is_killed(tmp_path: Path) -> None:
+    hang = script(tmp_path, '#!/bin/sh\nsleep 60 & echo $! > "$1.new"; mv "$1.new" "$1"\nwait\n')
+    words = [sys.executable, "-c", KILLED, f"'{hang}' '{tmp_path}/pid'"]
+    with subprocess.Popen(words, cwd=Path(__file__).parent.parent) as process:
+        wait_for((tmp_path / "pid").exists)
+        time.sleep(0.1)  # the guard has been told as soon as the command was started
+        process.kill()
+    killed = time.monotonic()
+    wait_for(lambda: is_gone(tmp_path / "pid"))
+    assert time.monotonic() - killed < 1
+
+
 @given(st.text(st.characters(exclude_characters="\0")), st.text())
 def test_a_value_never_becomes_a_word_of_its_own(value: str, other: str) -> None:
     places = {"node": value, "ip": other}
@@ -199,4 +232,4 @@ def test_who_cannot_shut_down_is_told_before(model: str, words: str) -> None:
 async def test_a_tool_that_cannot_be_started_is_told() -> None:
     asking = Asking("fit01", "its card pdu-1", 1, 1.0, 0.001)
     with pytest.raises(NodeError, match="to status: cannot start /nowhere/tool: No such file"):
-        await asking.ask("status", partial(run_tool, ["/nowhere/tool"], {}))
+        await asking.ask("status", partial(run_tool, ["/nowhere/tool"], {}, NO_GUARD))

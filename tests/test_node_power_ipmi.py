@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.errors import ConfigurationError, NodeError, Reason
+from imaging.guard import NO_GUARD
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking
 from imaging.node.power.ipmi import IpmiCard
@@ -97,7 +98,7 @@ async def test_the_simulator_does_what_it_is_told(simulator: tuple[Settings, Pat
     settings_, state = simulator
     node = node_with("ipmi")
     with trio.fail_after(100):
-        async with open_card(node, ready_cards([node], settings_)) as card:
+        async with open_card(node, ready_cards([node], settings_), NO_GUARD) as card:
             assert await card.status() is PowerState.OFF
             await card.turn_on()
             assert await card.status() is PowerState.ON
@@ -115,7 +116,7 @@ async def failure_of(settings_: Settings) -> NodeError:
     """How a card fails to tell its status, with no secret in it."""
     node = node_with("ipmi")
     with trio.fail_after(100):
-        async with open_card(node, ready_cards([node], settings_)) as card:
+        async with open_card(node, ready_cards([node], settings_), NO_GUARD) as card:
             assert SECRET not in repr(card)
             with pytest.raises(NodeError, match="fit01: its BMC 127.0.0.1:") as caught:
                 await card.status()
@@ -183,7 +184,7 @@ async def test_a_tool_that_hangs_is_given_up(tmp_path: Path) -> None:
         power={"attempts": 2, "request_timeout_s": 0.3, "retry_delay_s": 0.01},
         power_ipmi={"tool": hanging.power_ipmi.tool, "password": SECRET},
     )
-    async with open_card(node, card_settings) as card:
+    async with open_card(node, ready_cards([node], card_settings), NO_GUARD) as card:
         with trio.fail_after(5), pytest.raises(NodeError, match=r"no answer within 0\.3 s"):
             await card.turn_off()
 
@@ -205,7 +206,9 @@ def test_no_secret_is_on_the_command_line(word: str) -> None:
 def test_any_status_is_a_state_or_a_refusal(told: str, noise: str) -> None:
     async def ask() -> None:
         argv = ("printf", "%s", (told + noise).replace("\0", ""))
-        card = IpmiCard((*argv, "--"), dict(os.environ), Asking("fit01", "its BMC", 1, 9.0, 0.01))
+        card = IpmiCard(
+            (*argv, "--"), dict(os.environ), Asking("fit01", "its BMC", 1, 9.0, 0.01), NO_GUARD
+        )
         try:
             assert (await card.status()).value in told
         except NodeError as error:

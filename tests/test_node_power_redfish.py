@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from imaging.errors import ConfigurationError, NodeError, Reason
+from imaging.guard import NO_GUARD
 from imaging.node.power import PowerCard, PowerState
 from imaging.node.power.opening import open_card
 from imaging.node.power.readiness import ready_cards
@@ -110,7 +111,7 @@ def changed(site: Settings, **changes: Any) -> Settings:
 async def test_the_emulator_does_what_it_is_told(emulator: Settings) -> None:
     node = node_with("redfish", system="one")
     with trio.fail_after(60):
-        async with open_card(node, ready_cards([node], emulator)) as card:
+        async with open_card(node, ready_cards([node], emulator), NO_GUARD) as card:
             assert await card.status() is PowerState.OFF
             await card.turn_on()
             assert await card.status() is PowerState.ON
@@ -129,7 +130,7 @@ async def refusal(site: Settings, system: str = "two") -> NodeError:
     """How the card of a node fails to tell its status."""
     node = node_with("redfish", system=system)
     with trio.fail_after(60):
-        async with open_card(node, ready_cards([node], site)) as card:
+        async with open_card(node, ready_cards([node], site), NO_GUARD) as card:
             with pytest.raises(NodeError, match="fit01: its BMC 127.0.0.1:") as caught:
                 await card.status()
     assert PASSWORD not in str(caught.value)
@@ -165,8 +166,8 @@ async def test_a_certificate_for_another_name(emulator: Settings) -> None:
 
 async def test_a_certificate_whose_name_does_not_matter(emulator: Settings) -> None:
     node = node_with("redfish", system="two")
-    site = ready_cards([node], changed(emulator, certificate_name="any"))
-    async with open_card(node, site) as card:
+    cards = ready_cards([node], changed(emulator, certificate_name="any"))
+    async with open_card(node, cards, NO_GUARD) as card:
         assert await card.status() is PowerState.ON
 
 
@@ -188,7 +189,7 @@ async def card_at(stack: AsyncExitStack, answer: Answer, **redfish: Any) -> Powe
         power_redfish=options,
     )
     node = node_with("redfish", system="1")
-    return await stack.enter_async_context(open_card(node, ready_cards([node], site)))
+    return await stack.enter_async_context(open_card(node, ready_cards([node], site), NO_GUARD))
 
 
 @pytest.mark.parametrize(
@@ -322,8 +323,9 @@ async def test_a_session_is_ended_when_the_run_is_cancelled() -> None:
         port, _ = await stack.enter_async_context(answering(bmc.answer))
         site = quick_settings(power_redfish={"scheme": "http", "port": port, **login})
         node = node_with("redfish", system="1")
+        cards = ready_cards([node], site)
         with trio.CancelScope() as scope:
-            async with open_card(node, site) as card:
+            async with open_card(node, cards, NO_GUARD) as card:
                 await card.status()
                 scope.cancel()
                 await trio.sleep_forever()
@@ -341,9 +343,9 @@ async def test_a_wrong_password_makes_no_session() -> None:
 async def test_basic_authentication_is_a_header() -> None:
     async with answering(document(SYSTEM)) as (port, requests):
         login = {"scheme": "http", "port": port, "user": "admin", "password": PASSWORD}
-        async with open_card(
-            node_with("redfish", system="1"), quick_settings(power_redfish=login)
-        ) as card:
+        node = node_with("redfish", system="1")
+        cards = ready_cards([node], quick_settings(power_redfish=login))
+        async with open_card(node, cards, NO_GUARD) as card:
             await card.status()
     told = base64.b64encode(f"admin:{PASSWORD}".encode())
     assert b"authorization: basic " + told.lower() in requests[0].lower()

@@ -12,6 +12,7 @@ import trio
 from imaging.errors import Reason
 from imaging.feedback.events import Event, NodeFinished
 from imaging.feedback.outcomes import NodeOutcome
+from imaging.node.power.readiness import ready_cards
 from imaging.operations.authorization import Authorization
 from imaging.operations.power import PowerPlan, Verb, power
 from imaging.site.inventory import Interface, Node
@@ -62,13 +63,10 @@ async def outcome_of(card: Card, verb: Verb) -> NodeOutcome:
         quick = msgspec.structs.replace(
             settings.power, port=port, settle_timeout_s=0.3, retry_delay_s=0.01
         )
-        plan = PowerPlan(
-            (Node(interface, interface),),
-            msgspec.structs.replace(settings, power=quick),
-            verb,
-            force=True,
-            authorization=Authorization(settings.leases),
-        )
+        nodes = (Node(interface, interface),)
+        cards = ready_cards(nodes, msgspec.structs.replace(settings, power=quick))
+        authorization = Authorization(settings.leases)
+        plan = PowerPlan(nodes, cards, verb, force=True, authorization=authorization)
         with trio.fail_after(5):
             await power(plan, events.append)
     (finished,) = [event for event in events if isinstance(event, NodeFinished)]

@@ -45,9 +45,28 @@ def test_a_card_may_be_of_another_model(rows: list[dict[str, Any]]) -> None:
     assert [node.as_row() for node in inventory] == rows
 
 
+def test_a_card_may_have_a_login_of_its_own(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    rows[0]["cmc"] |= {"user": "", "password_file": "/etc/bmc"}
+    rows[1]["cmc"] |= {"user": "me", "password_file": "secrets/bmc"}
+    inventory = parse_inventory(json.dumps(rows).encode(), tmp_path / "inventory.json")
+    assert [(node.user, node.password_file) for node in inventory] == [
+        ("", Path("/etc/bmc")),
+        ("me", tmp_path / "secrets/bmc"),
+        (None, None),
+    ]
+    again = json.dumps([node.as_row() for node in inventory]).encode()
+    assert parse_inventory(again).nodes == inventory.nodes
+
+
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
+        (("cmc", "user"), "a:b", r"\[1\]\.cmc\.user: 'a:b' is not the name of a user"),
+        (("cmc", "user"), 7, r"\[1\]\.cmc\.user: 7 is not the name of a user"),
+        (("cmc", "user"), "a" * 65, r"\[1\]\.cmc\.user: 'aaa"),
+        (("cmc", "password_file"), "", r"\[1\]\.cmc\.password_file: '' is not the path of a file"),
+        (("cmc", "password_file"), "a\0b", r"\[1\]\.cmc\.password_file: 'a.*' is not the path"),
+        (("cmc", "password_file"), [], r"\[1\]\.cmc\.password_file: \[\] is not the path"),
         (("control", "mac"), "00:03:1d:0e:03", r"\[1\]\.control\.mac: .* is not a MAC"),
         (("control", "mac"), 7, r"\[1\]\.control\.mac must be a text"),
         (("control", "ip"), "192.168.3.300", r"\[1\]\.control\.ip: .* is not an IPv4"),

@@ -9,7 +9,9 @@ import click
 from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT, SelectionWords, node_selection, version_option
 from imaging.cli.session import Site, run, run_with_settings
+from imaging.node.power.readiness import model_of
 from imaging.site.inventory import Node, inventory_problems
+from imaging.site.schema import Settings
 from imaging.site.settings import LoadedSettings
 
 NAME = "imaging-inventory"
@@ -25,8 +27,8 @@ def command(context: click.Context, selection: SelectionWords, as_json: bool, ch
     """Print the nodes and their addresses.
 
     These are the addresses of the nodes and of their power cards (CMC), as the inventory has
-    them. Without NODE_SPEC, all of its nodes are printed. --check prints a line per problem, and
-    exits with 2 when there is any.
+    them, and the model of each card. Without NODE_SPEC, all of its nodes are printed. --check
+    prints a line per problem, and exits with 2 when there is any.
 
     \b
     Examples:
@@ -41,19 +43,20 @@ def command(context: click.Context, selection: SelectionWords, as_json: bool, ch
         if as_json:
             print(json.dumps([node.as_row() for node in nodes], indent=2))
         else:
-            print("\n".join(aligned(table(nodes))))
+            print("\n".join(aligned(table(nodes, site.settings))))
         return 0
 
     context.exit(run_with_settings(NAME, _check) if check else run(NAME, body))
 
 
-def table(nodes: Sequence[Node]) -> list[list[str]]:
+def table(nodes: Sequence[Node], settings: Settings) -> list[list[str]]:
     """The nodes as rows of cells, under a header; ``-`` is what a node does not have."""
-    rows = [["NODE", "IP", "MAC", "CMC", "CMC IP", "DATA IP"]]
+    rows = [["NODE", "IP", "MAC", "CMC", "CMC IP", "MODEL", "DATA IP"]]
     for node in nodes:
         control, cmc = node.control, node.cmc
         data_ip = node.data.ip if node.data else "-"
-        rows.append([node.name, control.ip, control.mac, cmc.hostname, cmc.ip, data_ip])
+        model = model_of(node, settings)
+        rows.append([node.name, control.ip, control.mac, cmc.hostname, cmc.ip, model, data_ip])
     return rows
 
 

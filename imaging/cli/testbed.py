@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -45,6 +45,7 @@ class Wishes:
     power: str
     telnetd: str
     shell: str
+    cards: Literal["cmc", "redfish"]
     simulate: bool
     leases: bool
     real_ports: bool
@@ -64,6 +65,7 @@ class Wishes:
             f"--power={self.power}",
             f"--telnetd={self.telnetd}",
             f"--shell={self.shell}",
+            f"--cards={self.cards}",
             *(flag for flag, wanted in flags.items() if wanted),
         ]
 
@@ -85,6 +87,7 @@ class Wishes:
                 self.ramdisk_boot, self.os_boot, flavours, shell, self.simulate, ports
             ),
             leases=self.leases,
+            model=self.cards,
         )
 
 
@@ -134,6 +137,13 @@ def command() -> None:
     help="How the ramdisk's telnet negotiates.",
 )
 @click.option("--shell", default="sh", show_default=True, help="The ramdisk's shell.")
+@click.option(
+    "--cards",
+    type=click.Choice(["cmc", "redfish"]),
+    default="cmc",
+    show_default=True,
+    help="How the commands speak to the power cards.",
+)
 @click.option("--simulate", is_flag=True, help="Ramdisks without processes: for many nodes.")
 @click.option(
     "--leases", is_flag=True, help="Serve leases too, and have the commands ask for them."

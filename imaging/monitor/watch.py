@@ -5,17 +5,19 @@ observation.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import trio
 
 from imaging._aio import open_aio
+from imaging.guard import Guard
 from imaging.monitor.observations import Observation, Power, PowerSeen
 from imaging.monitor.probes import PowerProbe, Probing, ReachProbe
 from imaging.monitor.rhythm import OFF_CYCLES, Rhythm
 from imaging.monitor.testbed import NodeState, Testbed
-from imaging.node.power.opening import open_card
-from imaging.node.power.readiness import ready_cards
+from imaging.node.power.opening import guard_of_tools, open_card
+from imaging.node.power.readiness import Cards, ready_cards
 from imaging.node.remote import SshLogin
 from imaging.site.inventory import Node
 from imaging.site.schema import Settings
@@ -56,32 +58,34 @@ class Watch:
 
     async def once(self) -> None:
         """Look at everything once."""
-        async with open_aio(), trio.open_nursery() as nursery:
-            for node in self._nodes:
-                nursery.start_soon(self._look_at_power, node)
-                nursery.start_soon(ReachProbe(node, self._probing).look)
+        with guard_of_tools(self._nodes, self._cards) as guard:
+            async with open_aio(), trio.open_nursery() as nursery:
+                for node in self._nodes:
+                    nursery.start_soon(self._look_at_power, node, guard)
+                    nursery.start_soon(ReachProbe(node, self._probing).look)
 
-    async def _look_at_power(self, node: Node) -> None:
-        async with open_card(node, self._cards) as card:
+    async def _look_at_power(self, node: Node, guard: Guard) -> None:
+        async with open_card(node, self._cards, guard) as card:
             await PowerProbe(node, card, self._probing).look()
 
     async def keep(self) -> None:
         """Look at everything again and again, until cancelled."""
-        async with open_aio(), trio.open_nursery() as nursery:
-            for node in self._nodes:
-                nursery.start_soon(self._keep_node, node)
+        with guard_of_tools(self._nodes, self._cards) as guard:
+            async with open_aio(), trio.open_nursery() as nursery:
+                for node in self._nodes:
+                    nursery.start_soon(self._keep_node, node, guard)
 
-    async def _keep_node(self, node: Node) -> None:
+    async def _keep_node(self, node: Node, guard: Guard) -> None:
         """One node: a card that hangs does not hold up the look at the ports."""
         cycle_s = self._settings.monitor.cycle_s
         reach = self._reach_rhythms[node.name] = Rhythm(cycle_s)
-        async with open_card(node, self._cards) as card, trio.open_nursery() as nursery:
+        async with open_card(node, self._cards, guard) as card, trio.open_nursery() as nursery:
             nursery.start_soon(Rhythm(cycle_s).keep, PowerProbe(node, card, self._probing).look)
             nursery.start_soon(reach.keep, ReachProbe(node, self._probing).look)
 
 
-def _single_attempts(settings: Settings) -> Settings:
+def _single_attempts(cards: Cards) -> Cards:
     """How cards are asked: the next cycle is the next attempt."""
-    timeout_s = settings.monitor.probe_timeout_s
-    power = msgspec.structs.replace(settings.power, attempts=1, request_timeout_s=timeout_s)
-    return msgspec.structs.replace(settings, power=power)
+    timeout_s = cards.settings.monitor.probe_timeout_s
+    power = msgspec.structs.replace(cards.settings.power, attempts=1, request_timeout_s=timeout_s)
+    return replace(cards, settings=msgspec.structs.replace(cards.settings, power=power))

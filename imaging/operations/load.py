@@ -25,6 +25,7 @@ from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
+from imaging.node.power.readiness import Cards, card_of
 from imaging.operations.admission import Admission, Place
 from imaging.operations.authorization import Authorization
 from imaging.operations.locking import own_node, sweep_links, tell_of_guard
@@ -80,6 +81,7 @@ class LoadPlan:
     nodes: tuple[Node, ...]
     image: Image
     settings: Settings
+    cards: Cards
     nextboot: NextbootDirectory
     server: ServerPlan
     reset: bool
@@ -119,7 +121,10 @@ class LoadPlan:
     def describe(self) -> list[str]:
         """What a dry run prints."""
         summary = self.image.summary
-        where = [f"  {node.name}: {node.control.ip}, CMC {node.cmc.ip}" for node in self.nodes]
+        where = [
+            f"  {node.name}: {node.control.ip}, {card_of(node, self.settings)}"
+            for node in self.nodes
+        ]
         return [
             f"would {self.summary}",
             f"image: {self.image.path}",
@@ -208,7 +213,7 @@ class _NodeRun:
 
 async def _load_node(plan: LoadPlan, node: Node, run: _NodeRun) -> None:
     try:
-        async with open_card(node, plan.settings) as card:
+        async with open_card(node, plan.cards, run.guard) as card:
             await _NodeLoad(plan, node, card, run).run()
     finally:
         run.place.leave()

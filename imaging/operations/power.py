@@ -9,9 +9,10 @@ import trio
 from imaging.errors import NodeError, Reason
 from imaging.feedback.events import Emit
 from imaging.feedback.outcomes import ImageFacts, Step
-from imaging.guard import NO_GUARD
+from imaging.guard import Guard
 from imaging.node.power import PowerCard, PowerState
-from imaging.node.power.opening import open_card
+from imaging.node.power.opening import guard_of_tools, open_card
+from imaging.node.power.readiness import Cards, card_of
 from imaging.operations.authorization import Authorization
 from imaging.operations.escalation import settles
 from imaging.operations.locking import own_node
@@ -42,10 +43,15 @@ class PowerPlan:
     """Whom to tell what; ``force`` does not ask whether another command works on the nodes."""
 
     nodes: tuple[Node, ...]
-    settings: Settings
+    cards: Cards
     verb: Verb
     force: bool = False
     authorization: Authorization = field(kw_only=True)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the site."""
+        return self.cards.settings
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -69,24 +75,27 @@ class PowerPlan:
 
     def describe(self) -> list[str]:
         """What a dry run prints."""
-        where = [f"  {node.name}: CMC {node.cmc.ip}" for node in self.nodes]
+        where = [f"  {node.name}: {card_of(node, self.settings)}" for node in self.nodes]
         return [f"would tell {self.verb} to the cards of", *where]
 
 
 async def power(plan: PowerPlan, emit: Emit) -> None:
     """Carry out a plan; every node's answer is its outcome."""
     stagger = Stagger(plan.settings.power.stagger_s)
-    async with trio.open_nursery() as nodes:
-        for node in plan.nodes:
-            nodes.start_soon(_tell, plan, node, NodeStory(node.name, emit), stagger)
+    with guard_of_tools(plan.nodes, plan.cards) as guard:
+        async with trio.open_nursery() as nodes:
+            for node in plan.nodes:
+                nodes.start_soon(_tell, plan, node, NodeStory(node.name, emit), stagger, guard)
 
 
-async def _tell(plan: PowerPlan, node: Node, story: NodeStory, stagger: Stagger) -> None:
+async def _tell(
+    plan: PowerPlan, node: Node, story: NodeStory, stagger: Stagger, guard: Guard
+) -> None:
     try:
-        async with open_card(node, plan.settings) as card, AsyncExitStack() as owned:
+        async with open_card(node, plan.cards, guard) as card, AsyncExitStack() as owned:
             if plan.verb in CHANGES and not plan.force:
-                # nothing is left behind by these, so no guard is needed
-                lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, NO_GUARD)
+                # nothing is left behind by these, but the tools of cards: mostly there is no guard
+                lock = own_node(story, f"imaging-{plan.verb}", plan.settings.locks, guard)
                 await owned.enter_async_context(lock)
             if plan.verb in DRAWING:
                 await stagger.turn()

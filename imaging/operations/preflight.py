@@ -66,7 +66,7 @@ def plan_load(
             "no image given", hint="use -i NAME, or set [images] default in the settings"
         )
     image = ImageLibrary.of(settings.images).open(name)
-    settings = ready_cards(nodes, settings)
+    cards = ready_cards(nodes, settings)
     server = _server_plan(settings, image.path, nodes[0], bandwidth_mibps)
     nextboot = checked_nextboot(settings, nodes, reset=reset)
     server.locks.check()
@@ -76,6 +76,7 @@ def plan_load(
         nodes=tuple(nodes),
         image=image,
         settings=settings,
+        cards=cards,
         nextboot=nextboot,
         server=server,
         reset=reset,
@@ -183,7 +184,7 @@ def plan_save(
     if not is_encodable(comment):
         raise ConfigurationError("--comment: the text is not UTF-8")
     node = nodes[0]
-    settings = ready_cards(nodes, settings)
+    cards = ready_cards(nodes, settings)
     try:
         image = new_image(ImageLibrary.of(settings.images), name, replace=replace)
     except OSError as error:
@@ -194,6 +195,7 @@ def plan_save(
         node=node,
         image=image,
         settings=settings,
+        cards=cards,
         nextboot=nextboot,
         address=own_address(settings.multicast, node.control.ip),
         user=login_name(),
@@ -255,8 +257,8 @@ def plan_power(
     """Plan what the power cards are told. Raises ConfigurationError."""
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
-    settings = ready_cards(nodes, settings)
-    return PowerPlan(tuple(nodes), settings, verb, force, authorization=authorization)
+    cards = ready_cards(nodes, settings)
+    return PowerPlan(tuple(nodes), cards, verb, force, authorization=authorization)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":

@@ -37,6 +37,7 @@ from imaging.node.console_opener import ConsoleOpener
 from imaging.node.nextboot import NextbootDirectory
 from imaging.node.power import PowerCard
 from imaging.node.power.opening import open_card
+from imaging.node.power.readiness import Cards, card_of
 from imaging.node.ramdisk import PIPE, Inspection, SaveOutput, save_script
 from imaging.operations.authorization import Authorization
 from imaging.operations.escalation import power_up
@@ -63,6 +64,7 @@ class SavePlan:
     node: Node
     image: Path
     settings: Settings
+    cards: Cards
     nextboot: NextbootDirectory
     address: str
     user: str
@@ -104,7 +106,7 @@ class SavePlan:
         node = self.node
         return [
             f"would {self.summary}",
-            f"  {node.name}: {node.control.ip}, CMC {node.cmc.ip}",
+            f"  {node.name}: {node.control.ip}, {card_of(node, self.settings)}",
             f"collector: {self.address}",
             f"link: {self.nextboot.place(node.control.mac)} -> {self.nextboot.ramdisk}"
             if self.reset
@@ -130,7 +132,7 @@ async def save(plan: SavePlan, emit: Emit) -> None:
         try:
             if plan.reset:
                 sweep_links(plan.nextboot, plan.neighbours, plan.settings.locks, emit)
-            async with open_aio(), open_card(plan.node, plan.settings) as card:
+            async with open_aio(), open_card(plan.node, plan.cards, guard) as card:
                 await _NodeSave(plan, emit, card, partial, guard).run()
         finally:
             partial.close()

@@ -13,10 +13,10 @@ from pathlib import Path
 from imaging.errors import ConfigurationError
 from imaging.images.library import ImageLibrary
 from imaging.node.nextboot import NextbootDirectory
-from imaging.node.power.passwords import find_password
-from imaging.node.power.readiness import check_commands, check_orders, model_of
+from imaging.node.power.passwords import find_logins
+from imaging.node.power.readiness import check_commands, check_orders, model_of, nodes_with
 from imaging.site.effective import effective_values
-from imaging.site.inventory import load_inventory
+from imaging.site.inventory import Node, load_inventory
 from imaging.site.power_schema import PowerModel
 from imaging.site.schema import Settings
 from imaging.site.selection import select
@@ -65,12 +65,17 @@ def _exposed(origin: str) -> str | None:
     return f"others can read {file}, which holds a secret"
 
 
-def _models(settings: Settings) -> set[PowerModel]:
-    """The models of power cards that there are; an unusable inventory is told of elsewhere."""
+def _nodes(settings: Settings) -> tuple[Node, ...]:
+    """All nodes; an unusable inventory is told of elsewhere."""
     try:
-        return {model_of(node, settings) for node in load_inventory(settings.inventory.file)}
+        return load_inventory(settings.inventory.file).nodes
     except ConfigurationError:
-        return set()
+        return ()
+
+
+def _models(settings: Settings) -> set[PowerModel]:
+    """The models of power cards that there are."""
+    return {model_of(node, settings) for node in _nodes(settings)}
 
 
 def _check_escalation(settings: Settings) -> None:
@@ -78,9 +83,8 @@ def _check_escalation(settings: Settings) -> None:
 
 
 def _check_redfish_password(settings: Settings) -> None:
-    if "redfish" in _models(settings):
-        redfish = settings.power_redfish
-        find_password("power_redfish", redfish.user, redfish.password, redfish.password_file)
+    nodes = nodes_with("redfish", _nodes(settings), settings)
+    find_logins("power_redfish", settings.power_redfish, nodes)
 
 
 def _check_ipmi_tool(settings: Settings) -> None:
@@ -89,9 +93,8 @@ def _check_ipmi_tool(settings: Settings) -> None:
 
 
 def _check_ipmi_password(settings: Settings) -> None:
-    if "ipmi" in _models(settings):
-        ipmi = settings.power_ipmi
-        find_password("power_ipmi", ipmi.user, ipmi.password, ipmi.password_file)
+    nodes = nodes_with("ipmi", _nodes(settings), settings)
+    find_logins("power_ipmi", settings.power_ipmi, nodes)
 
 
 def _check_power_commands(settings: Settings) -> None:

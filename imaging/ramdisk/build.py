@@ -155,6 +155,7 @@ def _configuration(recipe: Recipe) -> dict[str, Entry]:
         "root": Directory(private=True),
     }
     if recipe.console == "ssh":
+        entries["etc/console.prepare"] = script("ssh.prepare")
         entries["root/.ssh"] = Directory(private=True)
         keys = "".join(f"{line}\n" for line in recipe.keys.strip().splitlines())
         entries["root/.ssh/authorized_keys"] = File(keys.encode(), private=True)

@@ -7,7 +7,8 @@ JSON, a list of nodes; ``cmc`` is the power card, ``control`` the interface the 
       "control": {"hostname": "fit01",    "ip": "192.168.3.1", "mac": "00:03:1d:0e:03:19"}}]
 
 ``cmc`` may also have ``model``, how this card is spoken to when it is not as ``[power] model``
-says, and ``system``, the name of the node's system where a Redfish BMC has several.
+says; ``system``, the name of the node's system where a Redfish BMC has several; ``user`` and
+``password_file``, who logs in on this BMC when it is not whom the settings name.
 """
 
 import ipaddress
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from imaging.errors import ConfigurationError
-from imaging.site.power_schema import PowerModel
+from imaging.site.power_schema import BMC_USER, PowerModel
 
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
@@ -56,7 +57,8 @@ class Node:
     """A node: its own interface, its power card, and perhaps a data interface.
 
     ``model`` is how its card is spoken to, None what the settings say; ``system`` is which of the
-    systems of a Redfish BMC it is, "" the only one.
+    systems of a Redfish BMC it is, "" the only one. ``user`` and ``password_file`` are the login of
+    this BMC alone; None is that of the settings.
     """
 
     control: Interface
@@ -64,6 +66,8 @@ class Node:
     data: Interface | None = None
     model: PowerModel | None = field(default=None, kw_only=True)
     system: str = field(default="", kw_only=True)
+    user: str | None = field(default=None, kw_only=True)
+    password_file: Path | None = field(default=None, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -93,6 +97,8 @@ class Node:
         row = {kind: asdict(found) for kind, found in interfaces.items() if found is not None}
         row["cmc"] |= {"model": self.model} if self.model else {}
         row["cmc"] |= {"system": self.system} if self.system else {}
+        row["cmc"] |= {"user": self.user} if self.user is not None else {}
+        row["cmc"] |= {"password_file": str(self.password_file)} if self.password_file else {}
         return row
 
 
@@ -202,7 +208,7 @@ def _reader(data: bytes, path: Path | None) -> "_Reader":
         raise ConfigurationError(f"{where}: is nested too deeply") from error
     if not isinstance(rows, list) or not rows:
         raise ConfigurationError(f"{where}: must be a list of at least one node")
-    reader = _Reader(where)
+    reader = _Reader(where, path.parent if path else Path())
     for row in rows:
         reader.read(row)
     return reader
@@ -211,11 +217,12 @@ def _reader(data: bytes, path: Path | None) -> "_Reader":
 class _Reader:
     """Reads the rows of an inventory; goes on behind what is wrong, to find all of it."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, directory: Path) -> None:
         self.rows = 0
         self.nodes: list[Node] = []
         self.problems: list[str] = []
         self._where = where
+        self._directory = directory
         self._seen: dict[tuple[str, str], str] = {}
 
     def read(self, row: object) -> None:
@@ -236,21 +243,48 @@ class _Reader:
         }
         control, cmc = found.get("control"), found.get("cmc")
         if control is not None and cmc is not None:
-            model, system = self._card(row["cmc"], f"{place}.cmc")
-            self.nodes.append(Node(control, cmc, found.get("data"), model=model, system=system))
+            card = row["cmc"]
+            node = Node(
+                control,
+                cmc,
+                found.get("data"),
+                model=self._model(card, f"{place}.cmc"),
+                system=self._system(card, f"{place}.cmc"),
+                user=self._user(card, f"{place}.cmc"),
+                password_file=self._password_file(card, f"{place}.cmc"),
+            )
+            self.nodes.append(node)
 
     def _report(self, problem: str) -> None:
         self.problems.append(f"{self._where}: {problem}")
 
-    def _card(self, value: dict[str, object], place: str) -> tuple[PowerModel | None, str]:
-        """What the row of a power card has beside its addresses."""
-        model, system = value.get("model"), value.get("system", "")
-        known = get_args(PowerModel)
+    def _model(self, card: dict[str, object], place: str) -> PowerModel | None:
+        model, known = card.get("model"), get_args(PowerModel)
         if model is not None and model not in known:
             self._report(f"{place}.model: {model!r} is none of {', '.join(known)}")
+        return cast(PowerModel | None, model)
+
+    def _system(self, card: dict[str, object], place: str) -> str:
+        system = card.get("system", "")
         if not isinstance(system, str) or (system and not _HOSTNAME.fullmatch(system)):
             self._report(f"{place}.system: {system!r} is not the name of a system")
-        return cast(PowerModel | None, model), str(system)
+        return str(system)
+
+    def _user(self, card: dict[str, object], place: str) -> str | None:
+        user = card.get("user")
+        if user is not None and not (isinstance(user, str) and BMC_USER.fullmatch(user)):
+            self._report(f"{place}.user: {user!r} is not the name of a user")
+        return cast(str | None, user)
+
+    def _password_file(self, card: dict[str, object], place: str) -> Path | None:
+        """A path is relative to the inventory's directory, as those of settings are to theirs."""
+        file = card.get("password_file")
+        if file is None:
+            return None
+        if not isinstance(file, str) or not file or "\0" in file:
+            self._report(f"{place}.password_file: {file!r} is not the path of a file")
+            return None
+        return self._directory / file
 
     def _interface(self, value: object, place: str) -> Interface | None:
         if not isinstance(value, dict):

@@ -14,9 +14,13 @@ PowerModel = Literal["cmc", "redfish", "ipmi", "command"]
 BootOrder = Literal["shutdown", "reset", "cycle"]
 ORDERS_LIMIT = 8  # of an escalation
 # no control characters, no blanks, and not a colon, at which basic authentication ends it
+BMC_USER = re.compile(r"[!-9;-~]{0,64}")
 BmcUser = Annotated[
     str,
-    Meta(pattern=r"^[!-9;-~]{0,64}$", description="at most 64 signs of ASCII, no blank and no :"),
+    Meta(
+        pattern=f"^{BMC_USER.pattern}$",
+        description="at most 64 signs of ASCII, no blank and no :",
+    ),
 ]
 COMMAND_PLACES = ("node", "hostname", "ip", "mac")  # {node} in a template of [power_command]
 

@@ -1,5 +1,9 @@
-"""The CMC card of a virtual node: HTTP/1.1 with h11, plain text answers, as the R2lab cards."""
+"""The CMC card of a virtual node: HTTP/1.1 with h11, plain text answers, as the R2lab cards.
 
+The same port speaks Redfish, to who asks for its paths.
+"""
+
+import json
 import logging
 
 import h11
@@ -7,10 +11,11 @@ import trio
 
 from imaging.testbed.fault_file import FaultFile
 from imaging.testbed.faults import Fault
-from imaging.testbed.http_exchange import encoded_answer, receive_request
+from imaging.testbed.http_exchange import encoded_answer, receive_body, receive_request
 from imaging.testbed.machine import Machine
 from imaging.testbed.misbehaviour import READ_SIZE, drip, noise, reset_at_close, say_nothing
 from imaging.testbed.peers import is_welcome
+from imaging.testbed.redfish import is_redfish, redfish_answer
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +40,13 @@ class CmcServer:
                 return
             try:
                 connection = h11.Connection(h11.SERVER)
-                request = None
+                request, body = None, None
                 with trio.move_on_after(PATIENCE_S):
                     request = await receive_request(stream, connection)
-                if request is not None:
-                    await self._answer(stream, connection, request)
+                    if request is not None:
+                        body = await receive_body(stream, connection)
+                if request is not None and body is not None:
+                    await self._answer(stream, connection, request, body)
             except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
                 log.info("%s cmc: %s", self._name, error)
 
@@ -51,7 +58,11 @@ class CmcServer:
         return self._faults.take(self._name, "cmc", *words)
 
     async def _answer(
-        self, stream: trio.SocketStream, connection: h11.Connection, request: h11.Request
+        self,
+        stream: trio.SocketStream,
+        connection: h11.Connection,
+        request: h11.Request,
+        body: bytes,
     ) -> None:
         path = request.target.decode("ascii", "replace")
         log.info("%s cmc: %s %s", self._name, request.method.decode(), path)
@@ -64,16 +75,19 @@ class CmcServer:
             await stream.send_all(noise(READ_SIZE))
             return
         # anything else would change the machine, or want an answer that a card cannot give
-        status, text = 405, "only GET"
+        status, text, kind = 405, "only GET", "text/plain"
         if word == "http-500":
             status, text = 500, "internal server error"
+        elif is_redfish(path):
+            status, document = redfish_answer(self._name, request, body, self._tell)
+            text, kind = json.dumps(document), "application/json"
         elif request.method == b"GET":
             status, text = self._act(path)
         answer = encoded_answer(
             connection,
             status,
             f"{text}\n".encode(),
-            [("Content-Type", "text/plain")],
+            [("Content-Type", kind)],
             with_body=request.method != b"HEAD",
         )
         if fault is not None and fault.word == "late":
@@ -82,6 +96,9 @@ class CmcServer:
             await drip(stream, answer)
         else:
             await stream.send_all(answer)
+
+    def _tell(self, verb: str) -> str:
+        return self._act(f"/{verb}")[1]
 
     def _act(self, path: str) -> tuple[int, str]:
         machine = self._machine

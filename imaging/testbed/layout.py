@@ -11,7 +11,9 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, load_inventory
+from imaging.site.power_schema import PowerModel
 from imaging.testbed.node_commands import DISK_DEVICE, write_commands, write_servers
+from imaging.testbed.redfish import PASSWORD, USER
 
 LEASES_PORT = 8081
 RAMDISK = "pxefrisbee"
@@ -32,10 +34,18 @@ directory = tftpboot/pxelinux.cfg
 ramdisk = {ramdisk}
 
 [power]
+# each card speaks redfish as well as cmc; the inventory may have a model for each node
+model = {model}
 port = {cmc_port}
 request_timeout_s = {request_timeout}
 attempts = 2
 retry_delay_s = 0.1
+
+[power_redfish]
+scheme = http
+port = {cmc_port}
+user = {bmc_user}
+password = {bmc_password}
 
 [boot]
 poll_s = 0.05
@@ -251,13 +261,14 @@ def make_files(
     nodes: int,
     network: int,
     disk_size: int,
+    model: PowerModel = "cmc",
     lease_token: str | None = None,
     ports: Ports = VIRTUAL_PORTS,
 ) -> None:
     """Make the directory's files; images and disks that are there are kept.
 
-    ``disk_size`` is in bytes, a multiple of 512; with a token, the settings have leases of the
-    testbed's own service. Raises ConfigurationError.
+    ``disk_size`` is in bytes, a multiple of 512; ``model`` is how the commands speak to all cards;
+    with a token, the settings have leases of the testbed's own service. Raises ConfigurationError.
     """
     if not 1 <= nodes <= NODE_LIMIT:
         raise ConfigurationError(f"{nodes} nodes: must be 1 to {NODE_LIMIT}")
@@ -266,7 +277,7 @@ def make_files(
     _make_directories(layout)
     rows = [_row(number, nodes, network) for number in range(1, nodes + 1)]
     layout.inventory_file.write_text(json.dumps(rows, indent=1) + "\n")
-    _write_config(layout, nodes, network, lease_token, ports)
+    _write_config(layout, nodes, network, model, lease_token, ports)
     for row in rows:
         _make_node(layout, row["control"]["hostname"], disk_size)
 
@@ -288,13 +299,21 @@ def _make_directories(layout: Layout) -> None:
 
 
 def _write_config(
-    layout: Layout, nodes: int, network: int, lease_token: str | None, ports: Ports
+    layout: Layout,
+    nodes: int,
+    network: int,
+    model: PowerModel,
+    lease_token: str | None,
+    ports: Ports,
 ) -> None:
     layout.config.touch(0o600)  # it holds a token
     layout.config.write_text(
         CONFIG.format(
             ramdisk=RAMDISK,
+            model=model,
             cmc_port=ports.cmc,
+            bmc_user=USER,
+            bmc_password=PASSWORD,
             console_port=ports.console,
             ssh_port=ports.ssh,
             disk=DISK_DEVICE,

@@ -17,6 +17,7 @@ import trio
 from imaging._aio import open_aio
 from imaging.errors import ImagingError
 from imaging.site.inventory import Inventory, Node
+from imaging.site.power_schema import PowerModel
 from imaging.testbed.accidents import let_accidents_happen
 from imaging.testbed.cmc import CmcServer
 from imaging.testbed.fault_file import FaultFile
@@ -50,7 +51,10 @@ SAMPLE_SEED = 2015
 
 @dataclass(frozen=True, slots=True)
 class TestbedOptions:
-    """How a testbed is made; sizes in bytes. ``leases`` is whether it has a lease service."""
+    """How a testbed is made; sizes in bytes. ``leases`` is whether it has a lease service.
+
+    ``model`` is how the commands speak to its cards.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -58,6 +62,7 @@ class TestbedOptions:
     disk_size: int = DISK_SIZE
     powered: bool = True
     leases: bool = False
+    model: PowerModel = "cmc"
     machines: MachineOptions = field(default_factory=MachineOptions)
 
 
@@ -98,6 +103,7 @@ def prepare(
         nodes=options.nodes,
         network=network,
         disk_size=options.disk_size,
+        model=options.model,
         lease_token=lease_token,
         ports=options.machines.ports,
     )

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Machine:
     number: int
     directory: Path
     resets: int = 0
+    before_reset: Callable[[Path], None] | None = None  # gets the disk, in a thread
     _process: "subprocess.Popen[bytes] | None" = None
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
@@ -105,6 +107,8 @@ class Machine:
         """Reset it; off, it stays off, as with a real reset line."""
         async with self._lock:
             if self.is_on:
+                if self.before_reset is not None:
+                    await trio.to_thread.run_sync(self.before_reset, self.disk)
                 self.resets += 1
                 await self._tell("system_reset")
 

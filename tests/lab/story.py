@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -21,6 +22,7 @@ from imaging.node.remote import SshLogin, open_remote, prepare_login
 from imaging.ramdisk.packages import PackageDirectory
 from imaging.ramdisk.pxelinux import DEFAULT_CONFIG
 from tests.lab.cards import serve_card
+from tests.lab.contents import content_of
 from tests.lab.machine import Machine
 from tests.lab.network import ADDRESS, make_network, running_dnsmasq
 from tests.lab.requirements import LDLINUX, PXELINUX, search_path
@@ -174,7 +176,12 @@ class _Story:
             size = (self._place / "images/changed.ndz").stat().st_size
             details.append(f"{size / 1e6:.1f} MB image")
         others = f"2-{count}"
-        await self._load("changed", others, f"imaging-load of it on {count - 1} machines")
+        with self._watched_disks("changed", self._machines[1:]) as found:
+            await self._load("changed", others, f"imaging-load of it on {count - 1} machines")
+        with self._timeline.step("each disk had all of the image when it was reset") as details:
+            wanted, size = await trio.to_thread.run_sync(self._content_of_image, "changed")
+            assert [digests[-1] for digests in found] == [wanted] * (count - 1), "disks differ"
+            details.append(f"{size / 1e6:.1f} MB, sha256 {wanted[:16]}")
         await self._wait(self._all)
         with self._timeline.step("each has the changed file, and the first boot loader"):
             for machine in self._machines:
@@ -227,6 +234,33 @@ class _Story:
         for machine in self._machines:
             await self._expect(machine, CHANGED)
 
+    @contextmanager
+    def _watched_disks(self, image: str, machines: Sequence[Machine]) -> Iterator[list[list[str]]]:
+        """The hash of what each disk has of an image, each time that the machine is reset.
+
+        A moment later its system writes to it.
+        """
+        file = self._place / f"images/{image}.ndz"
+        found: list[list[str]] = []
+        for machine in machines:
+            digests: list[str] = []
+            found.append(digests)
+            machine.before_reset = partial(_note_content, digests, file)
+        try:
+            yield found
+        finally:
+            for machine in machines:
+                machine.before_reset = None
+
+    def _content_of_image(self, image: str) -> tuple[str, int]:
+        """The hash of what an image holds, and its bytes; unzipped, it is another tool's work."""
+        file, disk = self._place / f"images/{image}.ndz", self._place / "unzipped.raw"
+        _run(self._place, "imaging-imageunzip", str(file), str(disk))
+        try:
+            return content_of(disk, file)
+        finally:
+            disk.unlink()
+
     def _compare(self) -> None:
         """Boot loader and partition table are those of the disk that was made first."""
         for machine in self._machines:
@@ -246,6 +280,10 @@ class _Story:
 
     async def _command(self, *words: str) -> None:
         await trio.to_thread.run_sync(lambda: _run(self._place, *words))
+
+
+def _note_content(digests: list[str], image: Path, disk: Path) -> None:
+    digests.append(content_of(disk, image)[0])
 
 
 def _numbers(options: argparse.Namespace) -> range:

@@ -31,6 +31,7 @@ IMITATIONS = {
     "testbed/lease_book.py",
     "testbed/lease_service.py",
     "testbed/netcat.py",
+    "testbed/redfish.py",
 }
 PHRASE, CAUSE = "phrase", "cause"
 PARTS = {PHRASE, CAUSE}  # of a message, and not whole ones

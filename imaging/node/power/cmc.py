@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking, shown_lines
+from imaging.node.power.ordered import Order, OrderedCard
 from imaging.node.power.plain_http import get
 
 OK = 200
@@ -15,8 +16,8 @@ ANSWER_LIMIT = 4096  # bytes; the longest honest answer is a few lines
 
 
 @dataclass(frozen=True, slots=True)
-class CmcCard:
-    """The card at this address and port."""
+class CmcCard(OrderedCard):
+    """The card at this address and port. It cannot shut a system down."""
 
     address: str
     port: int
@@ -25,36 +26,21 @@ class CmcCard:
     async def status(self) -> PowerState:
         """Ask whether the node has power."""
         answer = (await self._ask("status"))[:80].lower()
-        try:
-            return PowerState(answer)
-        except ValueError:
-            what = f"answered {answer!r}, neither on nor off"
-            raise self.asking.refused("status", what) from None
+        if answer not in ("on", "off"):
+            raise self.asking.refused("status", f"answered {answer!r}, neither on nor off")
+        return PowerState(answer)
 
-    async def turn_on(self) -> None:
-        """Give power."""
-        await self._order("on")
-
-    async def turn_off(self) -> None:
-        """Cut power."""
-        await self._order("off")
-
-    async def reset(self) -> None:
-        """Restart a node that has power."""
-        await self._order("reset")
-
-    async def shut_down(self) -> None:
-        """Not a thing that these cards can do."""
-        raise self.asking.refused("shutdown", "knows no such thing")
+    async def order(self, verb: Order) -> None:
+        """Have it done."""
+        if verb == "shutdown":
+            raise self.asking.refused(verb, "knows no such thing")
+        answer = (await self._ask(verb))[:80].lower()
+        if answer != "ok":
+            raise self.asking.refused(verb, f"answered {answer!r}, not ok")
 
     async def info(self) -> str:
         """What the card says about itself, in lines of printable text."""
         return shown_lines(await self._ask("info"))
-
-    async def _order(self, verb: str) -> None:
-        answer = (await self._ask(verb))[:80].lower()
-        if answer != "ok":
-            raise self.asking.refused(verb, f"answered {answer!r}, not ok")
 
     async def _ask(self, verb: str) -> str:
         return await self.asking.ask(verb, lambda: self._request(verb))

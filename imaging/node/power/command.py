@@ -1,41 +1,32 @@
 """A power card that a command of the site's speaks to: one command per verb, without a shell.
 
 It ends with exit status 0 when it has done it; with 69 or 75 (``EX_UNAVAILABLE``, ``EX_TEMPFAIL``
-of sysexits.h) when the card has not answered, and is tried again; with any other when it was
-refused.
+of sysexits.h) when the card has not answered, and is tried again; else it was refused.
 """
 
 import os
-import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imaging.guard import Guard
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking, NoAnswerError, shown_lines
-from imaging.node.power.process import run_tool
+from imaging.node.power.ordered import Order, OrderedCard
+from imaging.node.power.process import fill, run_tool
 from imaging.site.power_schema import PowerCommandSettings
 from imaging.site.tools import find_command
 
 TRY_AGAIN = (os.EX_UNAVAILABLE, os.EX_TEMPFAIL)
 
 
-def fill(template: str, places: Mapping[str, str]) -> list[str]:
-    """The words of a template, with ``{node}`` and the others in them filled in.
-
-    It is split before it is filled: no name or address can become a word of its own.
-    """
-    pattern = re.compile("{(" + "|".join(map(re.escape, places)) + ")}")
-    return [pattern.sub(lambda found: places[found[1]], word) for word in shlex.split(template)]
-
-
 @dataclass(frozen=True, slots=True)
-class CommandCard:
+class CommandCard(OrderedCard):
     """The card of one node; ``places`` are what templates may name."""
 
     settings: PowerCommandSettings
     places: Mapping[str, str]
     asking: Asking
+    guard: Guard
 
     async def status(self) -> PowerState:
         """Ask whether the node has power: the command's last word is on or off."""
@@ -45,21 +36,9 @@ class CommandCard:
             raise self.asking.refused("status", f"said {said!r}, which ends in neither on nor off")
         return PowerState(words[-1])
 
-    async def turn_on(self) -> None:
-        """Give power."""
-        await self._run("on")
-
-    async def turn_off(self) -> None:
-        """Cut power."""
-        await self._run("off")
-
-    async def reset(self) -> None:
-        """Restart a node that has power."""
-        await self._run("reset")
-
-    async def shut_down(self) -> None:
-        """Ask the node's system to end and switch itself off."""
-        await self._run("shutdown")
+    async def order(self, verb: Order) -> None:
+        """Have it done."""
+        await self._run(verb)
 
     async def info(self) -> str:
         """What the command says about the card, in lines of printable text."""
@@ -73,7 +52,7 @@ class CommandCard:
         if not template:
             raise self.asking.refused(verb, "has no command for it in [power_command]")
         argv = find_command(fill(template, self.places), f"[power_command] {verb}")
-        result = await run_tool(argv, os.environ)
+        result = await run_tool(argv, os.environ, self.guard)
         if result.status in TRY_AGAIN:
             raise NoAnswerError(result.how)
         if result.status:

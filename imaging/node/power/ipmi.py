@@ -6,51 +6,38 @@ only its user can read, and never on its command line.
 
 from dataclasses import dataclass, field
 
+from imaging.guard import Guard
 from imaging.node.power import PowerState
 from imaging.node.power.asking import Asking, NoAnswerError, shown_lines
+from imaging.node.power.ordered import Order, OrderedCard
 from imaging.node.power.process import run_tool
 
 SAYS = "Chassis Power is "
-# what it says of a BMC that is not there, or does not finish to answer
+WORDS = {"on": "on", "off": "off", "reset": "reset", "shutdown": "soft"}  # soft is ACPI's
+# what it says of a BMC that is not there, or does not finish to answer; and that does not know us
 SILENCE = ("Unable to establish", "Address lookup", "timeout", "No response", "Get Auth")
-# what it says of a BMC that is there, and does not know us
 LOGIN = ("RAKP", "password", "unauthorized", "privilege", "authentication type", "invalid user")
 
 
 @dataclass(frozen=True, slots=True)
-class IpmiCard:
-    """The BMC of one node; ``argv`` is the tool up to its command.
-
-    It has to be ``-v``erbose: else it does not say whether a BMC is silent or refuses the login.
-    """
+class IpmiCard(OrderedCard):
+    """The BMC of one node; ``argv`` is the tool up to its command, ``-v`` to tell how it fails."""
 
     argv: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
     asking: Asking
+    guard: Guard
 
     async def status(self) -> PowerState:
         """Ask whether the node has power."""
-        told = await self._run("status", "chassis", "power", "status")
-        word = told.strip().removeprefix(SAYS)
-        if word not in ("on", "off") or SAYS not in told:
-            raise self.asking.refused("status", f"said {told.strip()!r}")
-        return PowerState(word)
+        told = (await self._run("status", "chassis", "power", "status")).strip()
+        if told.removeprefix(SAYS) not in ("on", "off") or not told.startswith(SAYS):
+            raise self.asking.refused("status", f"said {told!r}")
+        return PowerState(told.removeprefix(SAYS))
 
-    async def turn_on(self) -> None:
-        """Give power."""
-        await self._run("on", "chassis", "power", "on")
-
-    async def turn_off(self) -> None:
-        """Cut power."""
-        await self._run("off", "chassis", "power", "off")
-
-    async def reset(self) -> None:
-        """Restart a node that has power."""
-        await self._run("reset", "chassis", "power", "reset")
-
-    async def shut_down(self) -> None:
-        """Ask the node's system to end and switch itself off (ACPI)."""
-        await self._run("shutdown", "chassis", "power", "soft")
+    async def order(self, verb: Order) -> None:
+        """Have it done."""
+        await self._run(verb, "chassis", "power", WORDS[verb])
 
     async def info(self) -> str:
         """What the BMC says about itself."""
@@ -60,7 +47,7 @@ class IpmiCard:
         return await self.asking.ask(verb, lambda: self._attempt(verb, words))
 
     async def _attempt(self, verb: str, words: tuple[str, ...]) -> str:
-        result = await run_tool([*self.argv, *words], self.environment)
+        result = await run_tool([*self.argv, *words], self.environment, self.guard)
         if result.status == 0:
             return result.output
         for line in result.complaint.splitlines():

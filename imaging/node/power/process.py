@@ -1,6 +1,8 @@
 """One run of a tool that speaks to a power card: bounded in time and size, killed as a group."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
+from imaging.guard import Guard
 from imaging.node.power.asking import NoAnswerError
 
 OUTPUT_LIMIT = 16384  # bytes of each stream; of what comes beyond, nothing is kept
@@ -36,11 +39,20 @@ class ToolResult:
         return f"ended with {ended}: {self.last_words}"
 
 
-async def run_tool(argv: Sequence[str], environment: Mapping[str, str]) -> ToolResult:
+def fill(template: str, places: Mapping[str, str]) -> list[str]:
+    """The words of a template, with ``{node}`` and the others in them filled in.
+
+    It is split before it is filled: no name or address can become a word of its own.
+    """
+    pattern = re.compile("{(" + "|".join(map(re.escape, places)) + ")}")
+    return [pattern.sub(lambda found: places[found[1]], word) for word in shlex.split(template)]
+
+
+async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: Guard) -> ToolResult:
     """Run it, without a shell and without input, to its end.
 
-    It is a session of its own; when this is cancelled, all processes of it are killed at once.
-    Raises NoAnswerError when it cannot be started.
+    It is a session of its own; when this is cancelled, all processes of it are killed at once, and
+    by the guard when there is nobody left to do it. Raises NoAnswerError when it cannot be started.
     """
     try:
         process = await trio.lowlevel.open_process(
@@ -56,20 +68,21 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str]) -> ToolR
     output, complaint = bytearray(), bytearray()
     assert process.stdout is not None
     assert process.stderr is not None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read, process.stdout, output)
-            nursery.start_soon(_read, process.stderr, complaint)
-            await process.wait()
-            # a child that it has left behind may keep the pipes open
-            _kill(process)
-    finally:
-        if process.returncode is None:
-            _kill(process)
-        with trio.move_on_after(KILL_BUDGET_S, shield=True):
-            await process.wait()
-            await process.stdout.aclose()
-            await process.stderr.aclose()
+    with guard.group(process.pid):
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_read, process.stdout, output)
+                nursery.start_soon(_read, process.stderr, complaint)
+                await process.wait()
+                # a child that it has left behind may keep the pipes open
+                _kill(process)
+        finally:
+            if process.returncode is None:
+                _kill(process)
+            with trio.move_on_after(KILL_BUDGET_S, shield=True):
+                await process.wait()
+                await process.stdout.aclose()
+                await process.stderr.aclose()
     assert process.returncode is not None
     texts = [bytes(data).decode("utf-8", "replace") for data in (output, complaint)]
     return ToolResult(process.returncode, *texts)

@@ -2,18 +2,34 @@
 
 import ipaddress
 import shlex
-from collections.abc import Iterable, Sequence
-
-import msgspec
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from imaging.errors import ConfigurationError
-from imaging.node.power.passwords import find_password
+from imaging.node.power.passwords import Login, find_logins
 from imaging.site.inventory import Node
 from imaging.site.power_schema import PowerModel, PowerRedfishSettings
 from imaging.site.schema import Settings
 from imaging.site.tools import find_command
 
 COMMANDS_NEEDED = ("status", "on", "off", "reset")
+TITLES: dict[PowerModel, str] = {
+    "cmc": "CMC",
+    "redfish": "Redfish BMC",
+    "ipmi": "IPMI BMC",
+    "command": "card by command,",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """How the cards of a run's nodes are spoken to, seen to before any of them is.
+
+    ``logins`` are those of the nodes that have a BMC, by the nodes' names.
+    """
+
+    settings: Settings
+    logins: Mapping[str, Login]
 
 
 def model_of(node: Node, settings: Settings) -> PowerModel:
@@ -21,24 +37,37 @@ def model_of(node: Node, settings: Settings) -> PowerModel:
     return node.model or settings.power.model
 
 
-def ready_cards(nodes: Sequence[Node], settings: Settings) -> Settings:
+def card_of(node: Node, settings: Settings) -> str:
+    """The card of a node in words: its model and its address."""
+    return f"{TITLES[model_of(node, settings)]} {node.cmc.ip}"
+
+
+def nodes_with(model: PowerModel, nodes: Iterable[Node], settings: Settings) -> list[Node]:
+    """Those of the nodes whose card is spoken to like that."""
+    return [node for node in nodes if model_of(node, settings) == model]
+
+
+def ready_cards(nodes: Sequence[Node], settings: Settings) -> Cards:
     """See that the cards of these nodes can be spoken to, before any is.
 
-    Returns the settings with the passwords of BMCs found. Reads files: call it in a thread, or
-    before there are tasks. Raises ConfigurationError.
+    Reads files: call it in a thread, or before there are tasks. Raises ConfigurationError.
     """
     models = {model_of(node, settings) for node in nodes}
     check_orders(models, settings)
+    logins = dict[str, Login]()
     if "redfish" in models:
-        settings = _ready_redfish(settings)
-        for node in nodes:
-            if model_of(node, settings) == "redfish":
-                _refuse_clear_text(node, settings.power_redfish)
+        with_redfish = nodes_with("redfish", nodes, settings)
+        logins |= find_logins("power_redfish", settings.power_redfish, with_redfish)
+        for node in with_redfish:
+            _refuse_clear_text(node, settings.power_redfish, logins[node.name])
+        _check_trust(settings.power_redfish)
     if "ipmi" in models:
-        settings = _ready_ipmi(settings)
+        find_command(shlex.split(settings.power_ipmi.tool), "[power_ipmi] tool")
+        with_ipmi = nodes_with("ipmi", nodes, settings)
+        logins |= find_logins("power_ipmi", settings.power_ipmi, with_ipmi)
     if "command" in models:
         check_commands(settings)
-    return settings
+    return Cards(settings, logins)
 
 
 def check_orders(models: Iterable[PowerModel], settings: Settings) -> None:
@@ -64,29 +93,17 @@ def check_commands(settings: Settings) -> None:
             raise ConfigurationError(f"[power_command] {key} is empty, and has to be a command")
 
 
-def _ready_redfish(settings: Settings) -> Settings:
-    redfish = settings.power_redfish
-    password = find_password("power_redfish", redfish.user, redfish.password, redfish.password_file)
+def _check_trust(redfish: PowerRedfishSettings) -> None:
     if redfish.scheme == "https":
-        from imaging.node.power.redfish_service import trusted
+        from imaging.node.power.trust import trusted
 
         trusted(redfish.ca_file, check_name=redfish.certificate_name != "any")
-    found = msgspec.structs.replace(redfish, password=password, password_file=None)
-    return msgspec.structs.replace(settings, power_redfish=found)
 
 
-def _refuse_clear_text(node: Node, redfish: PowerRedfishSettings) -> None:
+def _refuse_clear_text(node: Node, redfish: PowerRedfishSettings, login: Login) -> None:
     loopback = ipaddress.ip_address(node.cmc.ip).is_loopback
-    if redfish.scheme == "http" and redfish.password and not loopback:
+    if redfish.scheme == "http" and login.password and not loopback:
         raise ConfigurationError(
             f"the password would be sent in the clear to the BMC {node.cmc.ip} of {node.name}",
             hint="[power_redfish] scheme must be https",
         )
-
-
-def _ready_ipmi(settings: Settings) -> Settings:
-    ipmi = settings.power_ipmi
-    find_command(shlex.split(ipmi.tool), "[power_ipmi] tool")
-    password = find_password("power_ipmi", ipmi.user, ipmi.password, ipmi.password_file)
-    found = msgspec.structs.replace(ipmi, password=password, password_file=None)
-    return msgspec.structs.replace(settings, power_ipmi=found)

@@ -5,18 +5,15 @@ host is refused, so that no password goes there.
 """
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import msgspec
 import trio
 
-from imaging.errors import ConfigurationError, NodeError
+from imaging.errors import NodeError
 from imaging.node.power.asking import Asking, NoAnswerError
 from imaging.node.power.http_exchange import NotTrustedError, exchange
 from imaging.site.power_schema import PowerRedfishSettings
@@ -39,25 +36,6 @@ class _Explained(msgspec.Struct, frozen=True):
 
 class _Failure(msgspec.Struct, frozen=True):
     error: _Explained
-
-
-@lru_cache(maxsize=4)  # one for all cards of a run: public certificates take 30 ms to read
-def trusted(ca_file: Path | None, *, check_name: bool) -> ssl.SSLContext:
-    """Whom to believe to be a BMC. Raises ConfigurationError."""
-    if ca_file is None:
-        context = httpx.create_ssl_context()
-    else:
-        try:
-            context = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:  # ssl's own errors are such, too
-            is_garbage = isinstance(error, ssl.SSLError)
-            words = "it holds no certificates" if is_garbage else error.strerror
-            raise ConfigurationError(f"[power_redfish] ca_file {ca_file}: {words}") from error
-        # a BMC's own certificate may be in the file, and most have not all that RFC 5280 wants
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.check_hostname = check_name
-    return context
 
 
 @dataclass(slots=True)
