@@ -9,7 +9,17 @@ import pytest
 
 from imaging.testbed.sample_image import boot_sector
 from tests.commands import Commands, processes_of, wait_for
-from tests.wires import ask, card, connection, control, hear, hear_until, shell, type_command
+from tests.wires import (
+    ask,
+    card,
+    connection,
+    control,
+    hear,
+    hear_until,
+    is_refused,
+    shell,
+    type_command,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -42,8 +52,7 @@ def boot_system(testbed: Commands) -> None:
 
 def test_a_card_refuses(testbed: Commands) -> None:
     testbed.set_fault(NODE, cmc="refuse*1")
-    with connection(card(testbed, NODE), 8080) as stream:
-        assert hear(stream, 5) == (b"", True)
+    assert is_refused(card(testbed, NODE), 8080)
     assert testbed.fault(NODE, "cmc") == ""
     assert testbed.order(NODE, "status") in ("on", "off")
 
@@ -223,8 +232,7 @@ def test_telnet_talks_garbage(at_console: Connect) -> None:
 def test_ssh_refuses(testbed: Commands) -> None:
     boot_system(testbed)
     testbed.set_fault(NODE, ssh="refuse*1")
-    with connection(control(testbed, NODE), 2222) as stream:
-        assert hear(stream, 5) == (b"", True)
+    assert is_refused(control(testbed, NODE), 2222)
     with connection(control(testbed, NODE), 2222) as stream:
         assert hear_until(stream, b"\r\n").startswith(b"SSH-2.0")
 

@@ -61,6 +61,15 @@ def connection(address: str, port: int) -> Iterator[socket.socket]:
         yield stream
 
 
+def is_refused(address: str, port: int) -> bool:
+    """Whether a connection is made, and ended by the other side without a word."""
+    try:
+        with connection(address, port) as stream:
+            return hear(stream, 5) == (b"", True)
+    except ConnectionResetError:
+        return True  # so soon that it was not ours yet
+
+
 def ask(testbed: Commands, name: str, verb: str, seconds: float = 5.0) -> tuple[bytes, bool]:
     """The raw answer of a power card."""
     with connection(card(testbed, name), 8080) as stream:
