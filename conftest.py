@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Commands
+from tests.commands import Commands, processes_of, wait_for
 
 pytest_plugins = ["tests.messages.plugin"]
 
@@ -43,9 +43,10 @@ def shared_testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command
 
 @pytest.fixture
 def testbed(shared_testbed: Commands) -> Iterator[Commands]:
-    """The shared testbed, in whose nextboot directory no test leaves anything, nor any fault."""
+    """The shared testbed, of which no test leaves a link, a fault or a server behind."""
     yield shared_testbed
     shared_testbed.end_all()
+    wait_for(lambda: processes_of("imaging-frisbeed", shared_testbed.directory) == [])
     shared_testbed.clear_faults()
     left = shared_testbed.links()
     for name in left:

@@ -49,6 +49,11 @@ class Emulator(pyte.Screen):
             self.normal = None
         super().reset_mode(*modes, **options)
 
+    def erase_in_line(self, how: int = 0, private: bool = False) -> None:
+        """Erase nothing for a number that means nothing: a killed command may leave half of one."""
+        if how in (0, 1, 2):
+            super().erase_in_line(how, private)
+
     def readable(self) -> list[str]:
         """What is to be read, down to the last line that is not blank."""
         return "\n".join(line.rstrip() for line in self.display).rstrip("\n").split("\n")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import trio
 
+from tests.lab.acceleration import TCG
+
 MEMORY_MIB = 256
 DISK_SIZE = 512 << 20  # bytes
 START_LIMIT_S = 20.0
-QUIT_LIMIT_S = 5.0
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Machine:
 
     number: int
     directory: Path
+    accelerator: str = TCG
     resets: int = 0
     before_reset: Callable[[Path], None] | None = None  # gets the disk, in a thread
     _process: "subprocess.Popen[bytes] | None" = None
@@ -132,7 +134,7 @@ class Machine:
             "qemu-system-x86_64",
             *("-name", self.name, "-nodefaults", "-no-user-config", "-display", "none"),
             # what the firmware shows is on the serial port, too
-            *("-machine", "pc,graphics=off", "-accel", "tcg,tb-size=96"),
+            *("-machine", "pc,graphics=off", "-accel", self.accelerator),
             *("-m", str(MEMORY_MIB), "-smp", "1"),
             *("-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no"),
             "-device",

@@ -21,6 +21,7 @@ from imaging._aio import open_aio
 from imaging.node.remote import SshLogin, open_remote, prepare_login
 from imaging.ramdisk.packages import PackageDirectory
 from imaging.ramdisk.pxelinux import DEFAULT_CONFIG
+from tests.lab.acceleration import accelerator
 from tests.lab.cards import serve_card
 from tests.lab.contents import content_of
 from tests.lab.machine import Machine
@@ -138,14 +139,18 @@ def run(place: Path, options: argparse.Namespace) -> int:
 
 
 async def _run_story(place: Path, options: argparse.Namespace) -> None:
-    machines = [Machine(number, place / "machines") for number in _numbers(options)]
+    timeline = Timeline(options.started)
+    with timeline.step("how machines are run") as details:
+        kind, why = accelerator(place / "tftpboot/imaging", place / "machines")
+        details.append(why)
+    machines = [Machine(number, place / "machines", kind) for number in _numbers(options)]
     make_network(machines)
     with running_dnsmasq(place, _run(place, "imaging-ramdisk", "--serve")):
         async with open_aio(), trio.open_nursery() as nursery:
             for machine in machines:
                 nursery.start_soon(serve_card, machine)
             login = prepare_login("root", 22, place / "key")
-            await _Story(place, machines, login, Timeline(options.started)).tell()
+            await _Story(place, machines, login, timeline).tell()
             nursery.cancel_scope.cancel()
 
 
