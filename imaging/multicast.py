@@ -10,12 +10,13 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ MEBIBIT = 1024 * 1024
 LAST_WORDS = 5  # lines
 CHANNEL_TRIES = 100
 KILL_BUDGET_S = 1.0
+GATE = 'read -r line && exec "$@" < /dev/null'
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,23 +187,11 @@ class FrisbeeServer:
         """Run one server process to its end; returns its exit status."""
         self._words.clear()
         argv = self._plan.argv(channel)
-        try:
-            process = await trio.lowlevel.open_process(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise InfrastructureError(
-                f"cannot start the frisbee server {argv[0]}: {error.strerror}",
-                reason=Reason.SERVER_FAILED,
-                hint="see [multicast] server",
-            ) from error
+        process = await _at_the_gate(argv)
         try:
             with self._guard.group(process.pid), trio.CancelScope() as starting:
                 starting.deadline = trio.current_time() + self._plan.ready_timeout_s
+                await _let_in(process)
                 await self._listen(process, channel, starting)
                 return await process.wait()
             raise InfrastructureError(
@@ -235,6 +225,33 @@ class FrisbeeServer:
                     self._ready.set()
         if rest.strip():
             self._words.append(rest.decode("utf-8", "replace").strip())
+
+
+async def _at_the_gate(argv: Sequence[str]) -> trio.Process:
+    """Start a process that waits for a line before it becomes the server, else ends with us.
+
+    So the guard knows of it before it is one, and ``kill -9`` finds no moment in between.
+    """
+    if shutil.which(argv[0]) is None:
+        raise InfrastructureError(
+            f"cannot start the frisbee server {argv[0]}: there is no such program",
+            reason=Reason.SERVER_FAILED,
+            hint="see [multicast] server",
+        )
+    return await trio.lowlevel.open_process(
+        ["/bin/sh", "-c", GATE, "sh", *argv],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def _let_in(process: trio.Process) -> None:
+    assert process.stdin is not None
+    async with process.stdin as gate:
+        with suppress(trio.BrokenResourceError):  # it has ended, which is told elsewhere
+            await gate.send_all(b"\n")
 
 
 def _kill(process: trio.Process) -> None:

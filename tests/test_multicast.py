@@ -6,6 +6,9 @@ by the tests of the commands.
 
 import ipaddress
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from imaging.guard import NO_GUARD
 from imaging.multicast import FrisbeeServer, ServerPlan, address_facing
 from imaging.site.locks import LockDirectory
 from imaging.site.tools import find_command
+from tests.commands import processes_of, wait_for
 
 MakeServer = Callable[..., FrisbeeServer]
 
@@ -157,7 +161,39 @@ async def test_a_program_that_cannot_be_started_is_told(
     server = server_of("true")
     (tmp_path / "server").unlink()
     failure = await run_to_failure(server)
-    assert "No such file" in str(failure)
+    assert "there is no such program" in str(failure)
+
+
+KILLED_RUN = """
+import ipaddress, os, signal, sys
+from pathlib import Path
+import trio
+from imaging.guard import open_guard
+from imaging.multicast import FrisbeeServer, ServerPlan
+from imaging.site.locks import LockDirectory
+
+class Killed(FrisbeeServer):
+    async def run(self):
+        self._guard.group = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        await super().run()
+
+place = Path(sys.argv[1])
+network = ipaddress.IPv4Network("239.77.0.0/16")
+command = ("sleep", "1234.5")
+plan = ServerPlan(
+    command, place, "127.0.0.1", network, (7000, 7999), 100, 5, 3, LockDirectory(place)
+)
+ServerPlan.argv = lambda *_: list(command)
+with open_guard() as guard:
+    trio.run(Killed(plan, print, guard).run)
+"""
+
+
+def test_a_command_killed_before_its_guard_knows_the_server_leaves_none(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KILLED_RUN, str(tmp_path)]
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    wait_for(lambda: processes_of("sleep 1234.5") == [], limit_s=2)
 
 
 def test_a_tool_is_found_beside_python_or_refused() -> None:
