@@ -5,6 +5,7 @@ long as the run lasts, and its death is told with its last words. The process is
 own, so that no signal meant for the command reaches it, and is killed when the block ends.
 """
 
+import errno
 import ipaddress
 import os
 import random
@@ -230,21 +231,25 @@ class FrisbeeServer:
 async def _at_the_gate(argv: Sequence[str]) -> trio.Process:
     """Start a process that waits for a line before it becomes the server, else ends with us.
 
-    So the guard knows of it before it is one, and ``kill -9`` finds no moment in between.
+    So the guard knows of it before it is one, and ``kill -9`` finds no moment in between. Raises
+    InfrastructureError ``server-failed``.
     """
-    if shutil.which(argv[0]) is None:
+    try:
+        if shutil.which(argv[0]) is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such program")
+        return await trio.lowlevel.open_process(
+            ["/bin/sh", "-c", GATE, "sh", *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
         raise InfrastructureError(
-            f"cannot start the frisbee server {argv[0]}: there is no such program",
+            f"cannot start the frisbee server {argv[0]}: {error.strerror}",
             reason=Reason.SERVER_FAILED,
             hint="see [multicast] server",
-        )
-    return await trio.lowlevel.open_process(
-        ["/bin/sh", "-c", GATE, "sh", *argv],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+        ) from error
 
 
 async def _let_in(process: trio.Process) -> None:
