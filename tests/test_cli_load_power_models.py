@@ -5,21 +5,16 @@ command, which are other programs, a script turns the same machines on and off.
 """
 
 import json
-import os
-import shutil
-import signal
-import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
 from conftest import running_testbed
-from tests.commands import Commands, wait_for
+from tests.commands import Commands
+from tests.ipmi_simulator import running_bmc, skip_without_simulator
 
 MODELS = ("cmc", "redfish", "ipmi", "command")
 PASSWORD = "ipmi-of-the-test"  # 20 bytes at most
@@ -42,30 +37,12 @@ match words:
     case [verb]:
         print(tell(verb))
 """
-LAN = """\
-name "bmc"
-set_working_mc 0x20
-  startlan 1
-    addr {address} {port}
-    priv_limit admin
-    allowed_auths_admin md5
-    guid a123456789abcdefa123456789abcdef
-  endlan
-  chassis_control "{switch} {address} 0x20"
-  user 2 true "operator" "{password}" admin 10 md5
-"""
-EMULATION = """\
-mc_setbmc 0x20
-mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02
-mc_enable 0x20
-"""
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Eight nodes, two of each model, with what each model needs."""
-    if shutil.which("ipmi_sim") is None or shutil.which("ipmitool") is None:
-        pytest.skip("ipmi_sim or ipmitool is not installed: Debian's openipmi and ipmitool")
+    skip_without_simulator()
     home, directory = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("models")
     quick = ["-n8", "--disk-size=48", "--ramdisk-boot=0.2", "--os-boot=0.3"]
     switch = home / "switch"
@@ -81,7 +58,10 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
             card["model"] = MODELS[number // 2]
             if card["model"] == "ipmi":
                 card |= {"user": "operator", "password_file": str(home / "password")}
-                stack.enter_context(running_bmc(home, card["ip"], switch))
+                login = {"user": "operator", "password": PASSWORD}
+                place, control = home / card["ip"], f"{switch} {card['ip']}"
+                bmc = running_bmc(place, card["ip"], BMC_PORT, control=control, **login)
+                stack.enter_context(bmc)
         (directory / "inventory.json").write_text(json.dumps(rows))
         verbs = "".join(f"{v} = {switch} {{ip}} {v}\n" for v in ("status", "on", "off", "reset"))
         with (directory / "imaging.conf").open("a") as settings:
@@ -92,37 +72,6 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
             conf.replace("request_timeout_s = 2", "request_timeout_s = 20", 1)
         )
         yield found
-
-
-@contextmanager
-def running_bmc(home: Path, address: str, switch: Path) -> Iterator[None]:
-    """OpenIPMI's simulator as the BMC of one node."""
-    place = home / address
-    place.mkdir()
-    lan = LAN.format(address=address, port=BMC_PORT, switch=switch, password=PASSWORD)
-    (place / "lan.conf").write_text(lan)
-    (place / "emulation").write_text(EMULATION)
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["ipmi_sim", "-n", "-c", place / "lan.conf", "-f", place / "emulation", "-s", place],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        wait_for(lambda: is_bound(address))
-        yield
-        assert process.poll() is None, (place / "log").read_text()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def is_bound(address: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, BMC_PORT))
-        except OSError:
-            return True
-    return False
 
 
 def test_one_load_on_cards_of_four_models(commands: Commands) -> None:

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,26 +23,10 @@ from imaging.node.power.opening import open_card
 from imaging.node.power.readiness import ready_cards
 from imaging.site.power_schema import PowerIpmiSettings
 from imaging.site.schema import Settings
+from tests.ipmi_simulator import running_bmc, skip_without_simulator
 from tests.power_cards import node_with, quick_settings
 
 SECRET = "not-to-be-seen"  # 20 bytes at most
-LAN = """\
-name "bmc"
-set_working_mc 0x20
-  startlan 1
-    addr 127.0.0.1 {port}
-    priv_limit admin
-    allowed_auths_admin md5
-    guid a123456789abcdefa123456789abcdef
-  endlan
-  chassis_control "{control} 0x20"
-  user 2 true "admin" "{secret}" admin 10 md5
-"""
-EMULATION = """\
-mc_setbmc 0x20
-mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02
-mc_enable 0x20
-"""
 # the machine behind it: called with the BMC, get or set, and what
 CHASSIS = """\
 #!/bin/sh
@@ -63,8 +45,7 @@ exit 0
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Path]]:
     """The simulator, the settings for it, and the file that says whether its machine is on."""
-    if shutil.which("ipmi_sim") is None or shutil.which("ipmitool") is None:
-        pytest.skip("ipmi_sim or ipmitool is not installed: Debian's openipmi and ipmitool")
+    skip_without_simulator()
     home = tmp_path_factory.mktemp("ipmi")
     state, control = home / "state", home / "chassis"
     state.write_text("0\n")
@@ -73,19 +54,9 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settin
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (home / "lan.conf").write_text(LAN.format(port=port, control=control, secret=SECRET))
-    (home / "emulation").write_text(EMULATION)
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["ipmi_sim", "-n", "-c", home / "lan.conf", "-f", home / "emulation", "-s", home],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
+    login = {"user": "admin", "password": SECRET}
+    with running_bmc(home, "127.0.0.1", port, control=str(control), **login):
         yield site(port=port, user="admin", password=SECRET), state
-    finally:
-        assert process.poll() is None, (home / "log").read_text()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def site(**ipmi: Any) -> Settings:
