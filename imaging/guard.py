@@ -2,10 +2,10 @@
 
 A command tells its guard, before it happens, what would have to be undone: nextboot links, partial
 images, the frisbee server's process group, a terminal that was taken over; and it gives the guard a
-copy of each node's lock. When
-the connection to the command ends without a farewell, as after ``kill -9``, the guard undoes what
-is left, and only then do the locks become free. It has a session of its own, so that neither a
-closed terminal nor a signal to the command's group reaches it, and ignores signals besides.
+copy of each node's lock. When the connection to the command ends without a farewell, as after
+``kill -9``, the guard undoes what is left, and only then do the locks become free. It has a session
+of its own, so that neither a closed terminal nor a signal to the command's group reaches it, and
+ignores signals besides.
 
 This file is run by itself, without the package: the guard is there within some 20 milliseconds.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MESSAGE_LIMIT = 65536  # bytes
+HELD_LIMIT = 64  # locks that are told together; Linux takes 253 descriptors in a message
 FAREWELL_LIMIT_S = 1.0
 LOCK_PATIENCE_S = 0.3
 CHARACTERS = 6  # of the list that termios.tcgetattr gives
@@ -40,6 +41,7 @@ class Guard:
     def __init__(self, connection: socket.socket | None) -> None:
         """Made by open_guard; without a connection, nobody is told anything."""
         self._connection = connection
+        self._held: list[int] = []  # the locks that it has not been told of
 
     @property
     def is_there(self) -> bool:
@@ -87,9 +89,17 @@ class Guard:
 
     @contextmanager
     def lock(self, descriptor: int) -> Iterator[None]:
-        """Keep a locked file locked until all is cleaned up, should the block not end."""
-        with self._watched("lock", descriptor, descriptor=descriptor):
+        """Keep a locked file locked until all is cleaned up, should the block not end.
+
+        It is told with what is to be cleaned up: before that, it may as well become free.
+        """
+        self._held.append(descriptor)
+        try:
+            if len(self._held) >= HELD_LIMIT:
+                self._tell("hold")
             yield
+        finally:
+            self._tell("forget", "lock", descriptor)
 
     @contextmanager
     def _watched(self, *what: object, descriptor: int | None = None) -> Iterator[None]:
@@ -106,9 +116,11 @@ class Guard:
     def _tell(self, *words: object, descriptor: int | None = None) -> None:
         if self._connection is None:
             return
+        held, self._held = self._held, []
+        descriptors = held if descriptor is None else [*held, descriptor]
         try:
-            descriptors = [] if descriptor is None else [descriptor]
-            socket.send_fds(self._connection, [json.dumps(words).encode()], descriptors)
+            message = json.dumps([held, *words]).encode()
+            socket.send_fds(self._connection, [message], descriptors)
         except OSError:
             self._connection = None  # somebody has killed it; the command cleans up all the same
 
@@ -176,19 +188,19 @@ def stand_guard(connection: socket.socket) -> None:
     watched: dict[str, list[object]] = {}
     given: dict[str, int] = {}
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_LIMIT, 1)
+        message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_LIMIT, HELD_LIMIT + 1)
         if not message:
             break
-        words = json.loads(message)
-        if words == ["farewell"]:
+        held, verb, *what = json.loads(message)
+        if verb == "farewell":
             return
-        verb, *what = words
+        given.update(zip((json.dumps(["lock", lock]) for lock in held), descriptors, strict=False))
         key = json.dumps(what)
         if verb == "watch":
             watched[key] = what
-            if descriptors:
-                given[key] = descriptors[0]
-        else:
+            if len(descriptors) > len(held):
+                given[key] = descriptors[-1]
+        elif verb == "forget":
             watched.pop(key, None)
             if key in given:
                 os.close(given.pop(key))

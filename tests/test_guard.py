@@ -11,12 +11,13 @@ import sys
 import tempfile
 import termios
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 import imaging.guard
-from imaging.guard import NO_GUARD, open_guard, start_time
+from imaging.guard import HELD_LIMIT, NO_GUARD, open_guard, start_time
 from tests.commands import children_of, is_running, wait_for
 
 # a command that has a guard watch a link, a file, a lock and a process group, and then hangs
@@ -256,6 +257,43 @@ def test_many_things_are_watched_without_waiting(tmp_path: Path) -> None:
             with guard.link(str(tmp_path / f"{number}" / ("x" * 100)), "pxefrisbee"):
                 pass
     assert time.monotonic() - started < 5
+
+
+def test_it_has_a_copy_of_every_lock_once_there_is_something_to_clean_up(tmp_path: Path) -> None:
+    locks = [tmp_path / f"{number}.lock" for number in range(2 * HELD_LIMIT + 3)]
+    with open_guard() as guard:
+        (process,) = children_of(os.getpid())
+
+        def copies() -> set[Path]:
+            found = set()
+            for descriptor in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(FileNotFoundError):  # it has just been closed
+                    found.add(descriptor.readlink())
+            return found & {*locks}
+
+        with ExitStack() as held:
+            for lock in locks:
+                held.enter_context(guard.lock(held.enter_context(lock.open("w")).fileno()))
+            with guard.link(str(tmp_path / "link"), "pxefrisbee"):
+                wait_for(lambda: copies() == {*locks}, limit_s=1)
+        wait_for(lambda: not copies(), limit_s=1)
+
+
+def test_a_lock_that_nothing_depended_on_is_let_go(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with open_guard() as guard:
+        with lock.open("w") as stream, guard.lock(stream.fileno()):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+
+        def is_free() -> bool:
+            with lock.open("r+") as again:
+                try:
+                    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+            return True
+
+        wait_for(is_free, limit_s=1)
 
 
 def test_without_a_guard_nobody_is_told() -> None:
