@@ -10,9 +10,9 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import msgspec
 import telnetlib3
 import trio
 
@@ -26,8 +26,7 @@ READ_SIZE = 65536  # bytes
 OUTPUT_LIMIT = 65536  # bytes of a command's output that are kept for its result
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(msgspec.Struct, frozen=True):
     """How a command ended: its exit status, and the end of its output (both streams)."""
 
     status: int
@@ -170,18 +169,18 @@ class Console:
         self._on_traffic = on_traffic
         self._text = TerminalText()
 
-    async def wait_for_shell(self, retry_s: float) -> None:
+    async def wait_for_shell(self, retry_s: float, question: str = ":") -> CommandResult:
         """Return when a shell has proven to be there; the caller's scope bounds it.
 
         What is typed before the shell runs may be lost, so a new question is typed every
-        ``retry_s`` seconds. Raises NodeError ``console-lost``.
+        ``retry_s`` seconds: ``question`` is the first thing to ask it, shell text as in ``run``
+        that may run several times. Raises NodeError ``console-lost``.
         """
         while True:
-            question = MarkedCommand(":")
-            self._type(question.typed)
+            command = MarkedCommand(question)
+            self._type(command.typed)
             with trio.move_on_after(retry_s):
-                await self._until_end(question, None)
-                return
+                return await self._until_end(command, None)
 
     async def run(
         self, script: str, *, on_output: Callable[[bytes], None] | None = None

@@ -6,9 +6,9 @@ reset; until it is, the connection is dropped and tried again.
 """
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 import trio
 
 from imaging.errors import NodeError, Reason
@@ -30,8 +30,7 @@ CURES = {
 }
 
 
-@dataclass(slots=True)
-class Sighting:
+class Sighting(msgspec.Struct):
     """What the last attempt met; it becomes the reason when the time is up."""
 
     reason: Reason = Reason.NO_TELNET
@@ -159,8 +158,8 @@ class RamdiskSearch:
             with trio.fail_after(settings.boot.shell_timeout_s):
                 opened = self._open_console(stream, self._story.node, on_traffic=said)
                 console = await attempt.enter_async_context(opened)
-                await console.wait_for_shell(SHELL_RETRY_S)
-                answer = await console.run(inspection_script(settings.ramdisk.disk))
+                question = inspection_script(settings.ramdisk.disk)
+                answer = await console.wait_for_shell(SHELL_RETRY_S, question)
         except (NodeError, trio.TooSlowError) as error:
             what, hint = f"{kind} answers, but there is no shell behind it", None
             if isinstance(error, NodeError) and error.reason is Reason.NOT_OUR_RAMDISK:
