@@ -5,7 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.feedback.records.dialogue import Dialogue, time_text
+from imaging.feedback.records.dialogue import Dialogue
+from imaging.feedback.wording import time_text
 
 TIME = time_text(0.0)
 WORDS = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\xc3\xa9", b"\xff", b"\x1b[6n"]))

@@ -21,7 +21,6 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.outcomes import NodeOutcome, Step
 from imaging.feedback.records import transcripts as module
-from imaging.feedback.records.dialogue import time_text
 from imaging.feedback.records.transcripts import (
     Transcripts,
     open_transcripts,
@@ -29,6 +28,7 @@ from imaging.feedback.records.transcripts import (
     superseded,
     transcript_path,
 )
+from imaging.feedback.wording import time_text
 from imaging.site.schema import TranscriptsSettings
 from tests.messages import recorder
 

@@ -27,6 +27,7 @@ CALLED_FROM_OUTSIDE = {
     "imaging/cli/leases.py list_command": "click, for imaging-leases list",
     "imaging/cli/umbrella.py Umbrella.get_command": "click",
     "imaging/cli/umbrella.py Umbrella.list_commands": "click",
+    "imaging/feedback/log.py _Formatter.formatTime": "logging",
     "imaging/frisbee/disk.py DiskWriter.write_chunk": "who uses the data plane alone",
     "imaging/testbed/faults.py server_lines": "the page of faults, by its test",
     "imaging/testbed/faults.py table_lines": "the page of faults, by its test",

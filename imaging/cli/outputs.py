@@ -10,7 +10,6 @@ from imaging.feedback.events import Event
 from imaging.feedback.outcomes import RunReport
 from imaging.feedback.results import Results
 from imaging.feedback.scripts.files import ReportFile, check_place
-from imaging.feedback.scripts.junit import junit_text
 from imaging.feedback.scripts.reports import failed_names, ok_names, report_lines
 from imaging.feedback.scripts.stream import EventStream, open_stream, write_all
 from imaging.feedback.sinks import Sink
@@ -21,6 +20,13 @@ Content = Callable[[RunReport], str]
 def report_text(report: RunReport) -> str:
     """The report as the text of a JSON file."""
     return "\n".join(report_lines(report)) + "\n"
+
+
+def junit_text(report: RunReport) -> str:
+    """The same as JUnit's XML; few runs want that, and importing it takes a while."""
+    from imaging.feedback.scripts import junit
+
+    return junit.junit_text(report)
 
 
 REPORTS: dict[str, Content] = dict(zip(REPORT_SUFFIXES, (report_text, junit_text), strict=True))

@@ -25,6 +25,7 @@ from imaging.feedback.events import (
     StepStarted,
     TypicalKnown,
 )
+from imaging.feedback.wording import time_text
 from imaging.site.state import user_state_directory
 
 events_log = logging.getLogger("imaging.run")
@@ -78,6 +79,18 @@ def log_event(event: Event) -> None:
     if entry is not None:
         level, line = entry
         events_log.log(level, "%s", line)
+
+
+class _Formatter(logging.Formatter):
+    """The layout of a line; the text of a second is made once, not for each of its lines."""
+
+    def formatTime(  # noqa: N802 - logging's name
+        self,
+        record: logging.LogRecord,
+        datefmt: str | None = None,  # noqa: ARG002
+    ) -> str:
+        """When it was logged."""
+        return time_text(record.created)
 
 
 class _LogFile(logging.FileHandler):
@@ -138,7 +151,7 @@ def _open_handler(path: Path) -> tuple[logging.Handler, Path]:
 def open_log(path: Path, run_id: str, level: str) -> Iterator[Path]:
     """Send the log of this run to a file; gives the file's real place. It never fails a run."""
     handler, place = _open_handler(path)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s"))
     # our lines tell none of these (logging's HOWTO, "Optimization")
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None

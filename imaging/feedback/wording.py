@@ -1,10 +1,22 @@
 """How things are spoken of: sizes, ages, times, and foreign text that a terminal can bear."""
 
 import time
+from functools import lru_cache
 
 LATEST_S = 253_370_764_800  # since the epoch: the year 9999, the last of calendars
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def time_text(at: float) -> str:
+    """A time since the epoch as the lines of logs begin with it, so that they can be compared."""
+    whole, thousandths = divmod(round(at * 1000), 1000)
+    return f"{_second_text(whole)},{thousandths:03}"
+
+
+@lru_cache(maxsize=8)  # a thousand nodes say a lot within the same second
+def _second_text(whole: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(whole))
 
 
 def printable(text: str) -> str:

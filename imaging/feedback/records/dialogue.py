@@ -6,25 +6,12 @@ be seen: what follows an unfinished line continues it, until the other side has 
 
 import codecs
 import re
-import time
-from functools import lru_cache
 
-from imaging.feedback.wording import printable
+from imaging.feedback.wording import printable, time_text
 
 OURS = "-"  # the way of what is told about the dialogue
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would take much else for an end
-
-
-def time_text(at: float) -> str:
-    """A time since the epoch as in imaging.log, so that its lines and ours can be compared."""
-    whole, thousandths = divmod(round(at * 1000), 1000)
-    return f"{_second_text(whole)},{thousandths:03}"
-
-
-@lru_cache(maxsize=8)  # a thousand nodes say a lot within the same second
-def _second_text(whole: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(whole))
 
 
 class Dialogue:
@@ -59,11 +46,14 @@ class Dialogue:
         return rest
 
     def _lines(self, at: float, text: str) -> str:
+        if not text:
+            return ""
         written = []
+        channel, way = self._speaker or ("", "")
+        head = f"{time_text(at)} {way} {channel} " if self._speaker is not None else ""
         for line in _LINE.findall(text):
-            if not self._begun and self._speaker is not None:
-                channel, way = self._speaker
-                written.append(f"{time_text(at)} {way} {channel} ")
+            if not self._begun:
+                written.append(head)
             self._begun = not line.endswith("\n")
             written.append(printable(line.removesuffix("\n")))
             if not self._begun:

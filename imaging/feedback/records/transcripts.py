@@ -23,8 +23,8 @@ from imaging.feedback.events import (
 )
 from imaging.feedback.log import entry_line, event_text
 from imaging.feedback.outcomes import RunReport
-from imaging.feedback.records.dialogue import Dialogue, time_text
-from imaging.feedback.wording import printable
+from imaging.feedback.records.dialogue import Dialogue
+from imaging.feedback.wording import printable, time_text
 from imaging.site.schema import TranscriptsSettings
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
