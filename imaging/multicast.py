@@ -18,9 +18,9 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import trio
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
@@ -37,8 +37,7 @@ KILL_BUDGET_S = 1.0
 GATE = 'read -r line && exec "$@" < /dev/null'
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(msgspec.Struct, frozen=True):
     """Where the image is to be had: the server's own address, the group and the UDP port."""
 
     address: str
@@ -46,8 +45,7 @@ class Channel:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPlan:
+class ServerPlan(msgspec.Struct, frozen=True):
     """How to start the server; ``bandwidth_mibps`` is in Mibit/s on the wire."""
 
     command: tuple[str, ...]

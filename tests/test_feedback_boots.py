@@ -1,9 +1,9 @@
 """Past boots as the history tells them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import NodeOutcome, RunReport, Step

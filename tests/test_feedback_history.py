@@ -1,6 +1,5 @@
 """The history: real files, and several processes at once."""
 
-import dataclasses
 import os
 import sqlite3
 import stat
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from subprocess import PIPE
 
+import msgspec
 import pytest
 
 from imaging.feedback.records import history_schema
@@ -192,7 +192,7 @@ def test_a_disk_that_hangs_is_given_up_in_time(path: Path, monkeypatch: pytest.M
     woken = threading.Event()
     monkeypatch.setattr(HistorySink, "_record", lambda *_: woken.wait(10))
     sink = HistorySink(path)
-    sink.finish(dataclasses.replace(report(1, fine("fit01")), patience=0.1))
+    sink.finish(msgspec.structs.replace(report(1, fine("fit01")), patience=0.1))
     woken.set()
     assert sink.problem == f"the history {path} did not answer in 0.1 s"
     heard(sink.problem)

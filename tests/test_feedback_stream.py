@@ -1,6 +1,5 @@
 """Files that appear whole, and the stream of events, whatever becomes of their places."""
 
-import dataclasses
 import os
 import resource
 import subprocess
@@ -8,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from imaging.errors import ConfigurationError
@@ -123,7 +123,7 @@ def test_a_reader_that_stops_does_not_hold_up_the_run(monkeypatch: pytest.Monkey
     for _ in range(1000):
         for event in EVENTS:
             told.take(event)
-    told.finish(dataclasses.replace(REPORT, patience=0.2))
+    told.finish(msgspec.structs.replace(REPORT, patience=0.2))
     assert time.monotonic() - started < 2
     assert told.failure == "cannot write events to -: its reader does not read on"
     os.close(reading)

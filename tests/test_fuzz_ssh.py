@@ -2,13 +2,13 @@
 
 import struct
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 import asyncssh
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from imaging._aio import open_aio
 from imaging.node.remote import RemoteError, SshLogin, open_remote

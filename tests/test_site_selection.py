@@ -122,10 +122,10 @@ def test_an_exact_name_wins_over_a_range() -> None:
 
 
 def test_a_number_that_several_nodes_have_is_ambiguous() -> None:
-    other = (
+    control, cmc, data = (
         Interface(f"b{k}1", f"10.9.9.{n}", f"02:00:0{n}") for n, k in enumerate(("", "c", "d"))
     )
-    site = Inventory((node(1, "a"), Node(*other)))
+    site = Inventory((node(1, "a"), Node(control, cmc, data)))
     with pytest.raises(ConfigurationError, match="1 could be a01, b1"):
         numbers("1", site)
     assert [n.name for n in select(["a01", "b1"], site).nodes] == ["a01", "b1"]

@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.resources import files
 from itertools import groupby
 
 import click
+import msgspec
 
 from imaging.cli.completion import complete_settings
 from imaging.cli.options import CONTEXT, version_option
@@ -51,7 +51,7 @@ def command(
             return _check(loaded)
         values = choose_values(effective_values(loaded.settings, loaded.origins), words)
         if as_json:
-            print(json.dumps([asdict(value) for value in values], indent=2))
+            print(json.dumps([msgspec.structs.asdict(value) for value in values], indent=2))
         else:
             print("\n".join(as_text(values)))
         return 0

@@ -4,11 +4,12 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
+from msgspec.structs import replace
 
 from imaging.cli.columns import aligned
 from imaging.cli.completion import complete_images, complete_nodes
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 NAME = "imaging-history"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """What the user wants to know."""
 
     count: int
@@ -134,8 +134,7 @@ def _recorded_name(word: str, inventory: Path) -> str:
     return names[0] if len(names) == 1 else word
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     lines: list[str]
     data: object
 

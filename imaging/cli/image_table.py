@@ -1,7 +1,8 @@
 """The table of imaging-list: aligned whatever the names are, and as narrow as the terminal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.feedback.display.cells import cells, clipped
 from imaging.feedback.wording import human_size, printable
@@ -15,8 +16,7 @@ CUT = "..."
 DROPPED_FIRST = ("author", "covers", "date", "size")
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(msgspec.Struct, frozen=True):
     title: str
     texts: list[str]
     right: bool = False

@@ -4,11 +4,11 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+import msgspec
 
 from imaging.cli.completion import complete_image_names, complete_images
 from imaging.cli.image_table import render
@@ -32,8 +32,7 @@ SORT_KEYS: dict[str, Callable[[Entry], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ListOptions:
+class ListOptions(msgspec.Struct, frozen=True):
     """What the user wants to see, and how."""
 
     patterns: tuple[str, ...]

@@ -1,10 +1,10 @@
 """imaging-load."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from imaging.cli.completion import complete_images
 from imaging.cli.options import (
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 NAME = "imaging-load"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the user wants of a load, besides what all runs have."""
 
     image: str | None

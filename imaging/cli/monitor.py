@@ -4,10 +4,10 @@ import os
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from imaging.cli.columns import aligned
 from imaging.cli.completion import complete_files
@@ -27,8 +27,7 @@ NAME = "imaging-monitor"
 LAST_WORDS_S = 0.25  # for each face
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What the user wants to see of the nodes, and where."""
 
     once: bool

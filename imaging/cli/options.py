@@ -1,17 +1,16 @@
 """The options that several commands share, spelled once."""
 
-import dataclasses
 import functools
 import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+import msgspec
 
 import imaging
 from imaging.cli.completion import complete_files, complete_nodes
@@ -27,8 +26,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionWords:
+class SelectionWords(msgspec.Struct, frozen=True):
     """What the user said about nodes."""
 
     words: tuple[str, ...]
@@ -210,7 +208,7 @@ def _common_options(given: dict[str, Any], quiet_flag: str) -> CommonOptions:
 def _taken(
     given: dict[str, Any], kind: type[OutputOptions] | type[CommonOptions]
 ) -> dict[str, Any]:
-    names = [field.name for field in dataclasses.fields(kind) if field.name in given]
+    names = [name for name in kind.__struct_fields__ if name in given]
     return {name: given.pop(name) for name in names}
 
 

@@ -10,7 +10,6 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from imaging.cli.interrupts import command_age, is_interrupt
 from imaging.cli.operation import Operation, P
@@ -34,8 +33,7 @@ COLLECTION_THRESHOLDS = (50_000, 20, 100)
 LAST_MOMENT_S = 0.8  # after the timeout, for telling how it ended
 
 
-@dataclass(frozen=True, slots=True)
-class RunSite(Site):
+class RunSite(Site, frozen=True):
     """The same for a run, and whether its user may act."""
 
     authorization: Authorization

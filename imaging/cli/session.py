@@ -9,7 +9,8 @@ for what was found wrong before any node was touched.
 import errno
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.cli.streams import StandardOutput, prepare_streams
 from imaging.errors import ImagingError, first_leaf
@@ -20,8 +21,7 @@ from imaging.site.settings import LoadedSettings, load_settings
 OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # of a print(), which names no file
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """What is known before anything happens: settings and inventory."""
 
     settings: Settings

@@ -10,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import msgspec
 
 from imaging.cli.interrupts import raise_on_signals
 from imaging.cli.options import CONTEXT, version_option
@@ -34,8 +34,7 @@ MEBIBYTE = 1024 * 1024
 DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the user wants of a testbed; a disk's size is in MiB, boot times are in seconds."""
 
     nodes: int

@@ -1,9 +1,9 @@
 """imaging-testbed fault: what goes wrong with the nodes of a virtual testbed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import msgspec
 
 from imaging.cli.columns import aligned
 from imaging.cli.options import CONTEXT
@@ -27,8 +27,7 @@ from imaging.testbed.faults import (
 from imaging.testbed.layout import Layout
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What the user wants; the words are nodes, and faults (``KIND=FAULT``)."""
 
     words: tuple[str, ...]

@@ -1,15 +1,15 @@
 """What the user wants of a run, as the options have it: known before anything heavy is imported."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 STANDARD_OUTPUT = "-"
 STDOUT = 1  # its descriptor
 REPORT_SUFFIXES = (".json", ".xml")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
+class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What scripts are to have; ``events`` is a file, or ``-`` for standard output."""
 
     json: bool = False
@@ -38,8 +38,7 @@ class OutputOptions:
 NO_OUTPUTS = OutputOptions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommonOptions:
+class CommonOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options that all operations share; ``timeout`` is in seconds, None for the setting."""
 
     timeout: float | None = None

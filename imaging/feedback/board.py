@@ -6,7 +6,9 @@ that is updated in place, because a run of 1000 nodes folds some thousand events
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from imaging.errors import Reason
 from imaging.feedback.events import (
@@ -29,8 +31,7 @@ from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 StepEvent = StepStarted | StepDone | StepFailed | Progressed | Sighted | Noticed
 
 
-@dataclass(slots=True)
-class NodeState:
+class NodeState(msgspec.Struct):
     """Where one node is; ``step_started`` is in seconds since the epoch, ``size`` in bytes."""
 
     step: Step | None = None
@@ -39,13 +40,12 @@ class NodeState:
     size: int = 0
     sighting: str = ""
     message: str = ""
-    attempts: list[NodeOutcome] = field(default_factory=list)
-    durations: dict[Step, float] = field(default_factory=dict)
+    attempts: list[NodeOutcome] = msgspec.field(default_factory=list)
+    durations: dict[Step, float] = msgspec.field(default_factory=dict)
     outcome: NodeOutcome | None = None
 
 
-@dataclass(slots=True)
-class Board:
+class Board(msgspec.Struct):
     """Where the run is. ``started`` and ``deadline`` are in seconds since the epoch.
 
     ``typical`` is how many seconds steps usually take, as far as that is known.
@@ -60,8 +60,8 @@ class Board:
     image: ImageFacts | None = None
     quorum: int | None = None
     transcripts: str = ""
-    nodes: dict[str, NodeState] = field(default_factory=dict)
-    typical: Mapping[Step, float] = field(default_factory=dict)
+    nodes: dict[str, NodeState] = msgspec.field(default_factory=dict)
+    typical: Mapping[Step, float] = msgspec.field(default_factory=dict)
 
     def fold(self, event: Event) -> None:
         """Take one event into account."""

@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.errors import Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, Step
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True):
     """The checks are over, and the nodes are about to be touched.
 
     ``timeout`` is that of the whole run, from ``at`` on, in seconds; the rest is as in RunReport.
@@ -29,8 +29,7 @@ class RunStarted:
     transcripts: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHashed:
+class ImageHashed(msgspec.Struct, frozen=True):
     """What the file of the run's image holds is known: its sha256, and its size in bytes.
 
     A load computes it while the nodes boot, unless the image's sidecar has told it; a save has it
@@ -42,16 +41,14 @@ class ImageHashed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class TypicalKnown:
+class TypicalKnown(msgspec.Struct, frozen=True):
     """How many seconds each step usually takes is known from earlier runs; it never may be."""
 
     at: float
     durations: Mapping[Step, float]
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(msgspec.Struct, frozen=True):
     """A node begins a step."""
 
     at: float
@@ -59,8 +56,7 @@ class StepStarted:
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone:
+class StepDone(msgspec.Struct, frozen=True):
     """A node is through with a step."""
 
     at: float
@@ -70,8 +66,7 @@ class StepDone:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepFailed:
+class StepFailed(msgspec.Struct, frozen=True):
     """A step failed; the node's outcome follows."""
 
     at: float
@@ -82,8 +77,7 @@ class StepFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(msgspec.Struct, frozen=True):
     """A transfer went on: ``fraction`` of the whole is done (0 to 1), ``size`` bytes of image."""
 
     at: float
@@ -92,8 +86,7 @@ class Progressed:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sighted:
+class Sighted(msgspec.Struct, frozen=True):
     """What the last attempt to reach a node has met: nothing new happens until it changes."""
 
     at: float
@@ -101,8 +94,7 @@ class Sighted:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Noticed:
+class Noticed(msgspec.Struct, frozen=True):
     """Something worth a line in the log; ``node`` is None when it is about the whole run."""
 
     at: float
@@ -110,8 +102,7 @@ class Noticed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """What was said on a channel: telnet or ssh of a node, or the frisbee server's own log.
 
     ``way`` is ``>`` for what was sent and ``<`` for what was received; ``node`` is None for the
@@ -125,16 +116,14 @@ class Said:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRetried:
+class NodeRetried(msgspec.Struct, frozen=True):
     """An attempt on a node has failed, and the next begins."""
 
     at: float
     outcome: NodeOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFinished:
+class NodeFinished(msgspec.Struct, frozen=True):
     """Nothing more happens on this node."""
 
     at: float

@@ -1,8 +1,9 @@
 """What became of each node, and of the run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from imaging.errors import Reason
 
@@ -22,8 +23,7 @@ class Step(StrEnum):
     SSH = "ssh"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(msgspec.Struct, frozen=True):
     """The image of a run; ``size`` is that of its file in bytes, ``sha256`` "" until known."""
 
     name: str
@@ -32,8 +32,7 @@ class ImageFacts:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeOutcome:
+class NodeOutcome(msgspec.Struct, frozen=True):
     """The end of one node's run.
 
     ``reason`` is None when all went fine; otherwise ``step`` is where it failed, and ``message``
@@ -46,7 +45,7 @@ class NodeOutcome:
     reason: Reason | None = None
     step: Step | None = None
     message: str = ""
-    durations: Mapping[Step, float] = field(default_factory=dict)
+    durations: Mapping[Step, float] = msgspec.field(default_factory=dict)
     detail: str = ""
     size: int = 0
     attempts: tuple["NodeOutcome", ...] = ()
@@ -57,8 +56,7 @@ class NodeOutcome:
         return self.reason is None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(msgspec.Struct, frozen=True):
     """The end of a run: one outcome for each subject node, in their order.
 
     ``started`` is in seconds since the epoch, ``elapsed`` in seconds. ``quorum`` is how many nodes

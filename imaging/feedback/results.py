@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from imaging.feedback.display.cells import visible
 from imaging.feedback.outcomes import NodeOutcome, RunReport
@@ -86,8 +87,7 @@ def _message(outcome: NodeOutcome) -> str:
     return visible(outcome.message.removeprefix(f"{outcome.node}: "))
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(msgspec.Struct, frozen=True):
     """What one command prints: a line as each node ends, and lines at the end of the run.
 
     ``as_json`` is printed instead of both when the user wants JSON. ``detail`` is how much of the

@@ -8,10 +8,12 @@ import errno
 import stat
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from imaging.errors import ConfigurationError
 from imaging.frisbee.errors import ImageError
@@ -35,8 +37,7 @@ class Kind(StrEnum):
     DANGLING = "dangling"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of an images directory; an alias has the properties of its target.
 
     Attributes:

@@ -6,9 +6,10 @@ Whatever goes wrong while it does, no name ever leads to half an image.
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
 from imaging.feedback.wording import printable
@@ -34,8 +35,7 @@ class Plan(Protocol):
         """Do it. Raises InfrastructureError."""
 
 
-@dataclass(frozen=True, slots=True)
-class AliasPlan:
+class AliasPlan(msgspec.Struct, frozen=True):
     """Make an alias, or move it from ``before``."""
 
     link: Path
@@ -130,8 +130,7 @@ def _entry_in_images(library: ImageLibrary, name: str) -> Path:
     return entry
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalPlan:
+class RemovalPlan(msgspec.Struct, frozen=True):
     """Remove files, the image first."""
 
     what: str
@@ -156,8 +155,7 @@ class RemovalPlan:
             raise store_failed(f"cannot remove {printable(str(file))}", error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class LeftoverPlan:
+class LeftoverPlan(msgspec.Struct, frozen=True):
     """Remove what a save that died has left."""
 
     partial: Path

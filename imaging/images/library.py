@@ -16,9 +16,10 @@ import errno
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.wording import printable
@@ -33,8 +34,7 @@ MARK = "__"  # the radical comes after the last one
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """An image that is whole: the name it was asked by, its file, and what its chunks say."""
 
     name: str
@@ -42,16 +42,14 @@ class Image:
     summary: ImageSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Loser:
+class Loser(msgspec.Struct, frozen=True):
     """A file that a name could have stood for, and why it does not."""
 
     path: Path
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True):
     """The one image that a name stands for, and why that one."""
 
     image: Image
@@ -59,8 +57,7 @@ class Resolution:
     losers: tuple[Loser, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True):
     """An image with the right radical; ``date`` is None when the entry leads to no file."""
 
     entry: Path
@@ -86,8 +83,7 @@ def radical_of(stem: str) -> str | None:
     return stem.rpartition(MARK)[2] or None if MARK in stem else None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLibrary:
+class ImageLibrary(msgspec.Struct, frozen=True):
     """The images directory of the site and, when there is one, the directory of private images."""
 
     directory: Path

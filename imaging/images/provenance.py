@@ -1,9 +1,10 @@
 """Where an image comes from: its sidecar, as far as that speaks of this very file."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from imaging.frisbee.errors import ImageError
 from imaging.frisbee.image import ImageSummary, inspect_image
@@ -21,8 +22,7 @@ class SidecarState(StrEnum):
     OTHER_SIZE = "other-size"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(msgspec.Struct, frozen=True):
     """What is known of an image besides its content.
 
     ``sidecar`` is there when it could be read, also when it speaks of a file of another size;

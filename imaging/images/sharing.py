@@ -3,7 +3,6 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,8 +22,7 @@ PIECE = 1 << 20  # bytes
 FOR_EVERYBODY = 0o644  # whatever the umask of who shares it
 
 
-@dataclass(frozen=True, slots=True)
-class SharePlan:
+class SharePlan(msgspec.Struct, frozen=True):
     """Copy ``source`` to ``place``; ``replaced`` says what is there now, if anything."""
 
     source: Image

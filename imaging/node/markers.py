@@ -11,7 +11,8 @@ Pure: text in, text and status out.
 
 import re
 import secrets
-from dataclasses import dataclass
+
+import msgspec
 
 STATUS_LIMIT = 255
 
@@ -19,8 +20,7 @@ STATUS_LIMIT = 255
 _STATUS = re.compile(rb"([0-9]{1,3})@@\n")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnd:
+class CommandEnd(msgspec.Struct, frozen=True):
     """The command is over, with this exit status."""
 
     status: int

@@ -13,9 +13,10 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+import msgspec
 
 from imaging.errors import ConfigurationError, NodeError, Reason
 
@@ -33,8 +34,7 @@ class Occupant(Enum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True, slots=True)
-class NextbootEntry:
+class NextbootEntry(msgspec.Struct, frozen=True):
     """What is at one place: whose and what it is, and who made it when (Unix time).
 
     ``target`` is that of a symlink, as it stands in it; None for anything else.
@@ -48,8 +48,7 @@ class NextbootEntry:
     made: float
 
 
-@dataclass(frozen=True, slots=True)
-class NextbootDirectory:
+class NextbootDirectory(msgspec.Struct, frozen=True):
     """The ``pxelinux.cfg`` directory, and the name of the ramdisk's config in it."""
 
     directory: Path

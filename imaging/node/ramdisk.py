@@ -4,14 +4,14 @@ import re
 import shlex
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+import msgspec
 
 SECTOR_SIZE = 512  # bytes; of /sys/class/block/*/size, whatever the device's own
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(msgspec.Struct, frozen=True):
     """The ramdisk's uptime in seconds, and the disk's size in bytes; None where not told."""
 
     uptime_s: float | None

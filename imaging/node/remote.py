@@ -12,10 +12,10 @@ import socket
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
+import msgspec
 
 from imaging._aio import from_aio
 from imaging.errors import ConfigurationError, ImagingError
@@ -43,8 +43,7 @@ class RemoteError(ImagingError):
     """An attempt to use ssh failed; the next may not."""
 
 
-@dataclass(frozen=True, slots=True)
-class SshLogin:
+class SshLogin(msgspec.Struct, frozen=True):
     """How to log in on the nodes of a run: the port, and the user with his keys, read once."""
 
     port: int

@@ -7,10 +7,10 @@ fails becomes an outcome and never disturbs the others; the death of the server 
 import hashlib
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from imaging._aio import open_aio
@@ -56,8 +56,7 @@ class OnFailure(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPolicy:
+class LoadPolicy(msgspec.Struct, frozen=True):
     """What to do about failures.
 
     A node that fails is tried again, from the start, up to ``retries`` times. ``quorum`` is how
@@ -69,8 +68,7 @@ class LoadPolicy:
     on_failure: OnFailure = OnFailure.LEAVE
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
+class LoadPlan(msgspec.Struct, frozen=True):
     """All that a load needs, checked; ``reset`` is False when the nodes are in the ramdisk.
 
     With a ``login``, a node is done only when ssh has run a command on its new system. ``sha256``
@@ -85,11 +83,11 @@ class LoadPlan:
     nextboot: NextbootDirectory
     server: ServerPlan
     reset: bool
+    authorization: Authorization
     login: "SshLogin | None" = None
     policy: LoadPolicy = LoadPolicy()
     sha256: str = ""
     neighbours: tuple[Node, ...] = ()
-    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
     tries_again: str = ""
 
@@ -199,8 +197,7 @@ async def _hash_image(image: Image, emit: Emit) -> None:
         emit(ImageHashed(time.time(), known, image.summary.size))
 
 
-@dataclass(frozen=True, slots=True)
-class _NodeRun:
+class _NodeRun(msgspec.Struct, frozen=True):
     """What a node has of the run: all share it, but for its place among those that begin."""
 
     emit: Emit

@@ -1,8 +1,10 @@
 """Looking at the nextboot links of a site, and removing those that nobody can need any more."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from imaging.errors import NodeError, Reason
 from imaging.node.nextboot import NextbootDirectory, NextbootEntry, Occupant
@@ -24,8 +26,7 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class NextbootLink:
+class NextbootLink(msgspec.Struct, frozen=True):
     """A link of ours, or what somebody else has put at a node's place.
 
     ``node`` is None for a MAC that is not in the inventory; ``holder`` is the command that works on

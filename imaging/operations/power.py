@@ -1,9 +1,9 @@
 """The power verbs: every node's card is asked at the same time, and its answer is read back."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
 import trio
 
 from imaging.errors import NodeError, Reason
@@ -38,15 +38,14 @@ CHANGES = frozenset({Verb.ON, Verb.OFF, Verb.RESET})
 DRAWING = frozenset({Verb.ON, Verb.RESET})  # after these a node draws the most power
 
 
-@dataclass(frozen=True, slots=True)
-class PowerPlan:
+class PowerPlan(msgspec.Struct, frozen=True):
     """Whom to tell what; ``force`` does not ask whether another command works on the nodes."""
 
     nodes: tuple[Node, ...]
     cards: Cards
     verb: Verb
+    authorization: Authorization
     force: bool = False
-    authorization: Authorization = field(kw_only=True)
 
     @property
     def settings(self) -> Settings:

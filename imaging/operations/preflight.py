@@ -4,11 +4,11 @@ import logging
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from imaging.errors import ConfigurationError
 from imaging.feedback.outcomes import ImageFacts
@@ -106,8 +106,7 @@ def _server_plan(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FailedBefore:
+class FailedBefore(msgspec.Struct, frozen=True):
     """The nodes that failed in an earlier run, and its image."""
 
     run_id: str
@@ -258,7 +257,7 @@ def plan_power(
     if verb in CHANGES and not force:
         LockDirectory(settings.locks.directory).check()
     cards = ready_cards(nodes, settings)
-    return PowerPlan(tuple(nodes), cards, verb, force, authorization=authorization)
+    return PowerPlan(tuple(nodes), cards, verb, authorization, force)
 
 
 def ssh_login(settings: Settings, user: str | None = None) -> "SshLogin":

@@ -5,8 +5,8 @@ and the link is removed; or the node is there already, and none of this is touch
 """
 
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from imaging.errors import NodeError, Reason
@@ -28,8 +28,7 @@ from imaging.site.inventory import Node
 from imaging.site.schema import Settings
 
 
-@dataclass(slots=True)
-class RamdiskVisit:
+class RamdiskVisit(msgspec.Struct):
     """How one node gets into its ramdisk; ``card`` is None when it is there already.
 
     ``was_reset`` is whether its card was told to boot it. Its ``place`` among those that begin is
@@ -46,7 +45,7 @@ class RamdiskVisit:
     stagger: Stagger
     authorization: Authorization
     opener: ConsoleOpener = open_console
-    place: Place = field(default_factory=Place)
+    place: Place = msgspec.field(default_factory=Place)
     was_reset: bool = False
 
     async def begin(self, consoles: AsyncExitStack) -> tuple[Console, Inspection]:

@@ -10,10 +10,10 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import trio
 
 from imaging._aio import open_aio
@@ -54,8 +54,7 @@ SEND_BACK_BUDGET_S = 0.4  # also when the time is up: --timeout ends within a se
 BROKEN_PIPE = 128 + 13  # status of imagezip when netcat has ended before it
 
 
-@dataclass(frozen=True, slots=True)
-class SavePlan:
+class SavePlan(msgspec.Struct, frozen=True):
     """All that a save needs, checked; ``address`` is this host's, as the node reaches it.
 
     ``parent`` is the name of the image that was loaded onto the node, None when unknown.
@@ -71,9 +70,9 @@ class SavePlan:
     comment: str
     reset: bool
     replace: bool
+    authorization: Authorization
     neighbours: tuple[Node, ...] = ()
     parent: str | None = None
-    authorization: Authorization = field(kw_only=True)
     opener: ConsoleOpener = open_console
 
     @property

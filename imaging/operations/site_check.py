@@ -7,8 +7,9 @@ import os
 import shlex
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.images.library import ImageLibrary
@@ -25,8 +26,7 @@ from imaging.site.settings import LoadedSettings
 from imaging.site.tools import find_command
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """What is wrong with the thing that a setting names, and where that setting stands."""
 
     section: str

@@ -4,8 +4,8 @@ There means that an authenticated session, or the ramdisk's shell, has run a com
 """
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from imaging._aio import open_aio
@@ -25,8 +25,7 @@ from imaging.site.selection import format_selection
 FOREVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class WaitPlan:
+class WaitPlan(msgspec.Struct, frozen=True):
     """Whom to wait for; ``login`` is None when the ramdisk's telnet is waited for.
 
     ``uptime_below`` are the seconds before the beginning of the wait within which a system must

@@ -1,7 +1,6 @@
 """The effective settings as a flat list: each value with its origin, secrets masked. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
 
@@ -11,8 +10,7 @@ from imaging.errors import ConfigurationError
 from imaging.site.setting_types import MASK, is_secret
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveValue:
+class EffectiveValue(msgspec.Struct, frozen=True):
     """One setting; the value is as JSON would have it."""
 
     section: str

@@ -6,15 +6,15 @@ that does not name its line sends the user searching.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 
 _SECTION = re.compile(r"\[([^\[\]]+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One line ``key = value`` and where it stands."""
 
     section: str

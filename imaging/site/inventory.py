@@ -17,9 +17,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast, get_args
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.site.power_schema import BMC_USER, PowerModel
@@ -43,8 +44,7 @@ def number_of(name: str) -> int | None:
     return found[1] if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(msgspec.Struct, frozen=True):
     """A network interface; the MAC is in lower case with colons."""
 
     hostname: str
@@ -52,8 +52,7 @@ class Interface:
     mac: str
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """A node: its own interface, its power card, and perhaps a data interface.
 
     ``model`` is how its card is spoken to, None what the settings say; ``system`` is which of the
@@ -64,10 +63,10 @@ class Node:
     control: Interface
     cmc: Interface
     data: Interface | None = None
-    model: PowerModel | None = field(default=None, kw_only=True)
-    system: str = field(default="", kw_only=True)
-    user: str | None = field(default=None, kw_only=True)
-    password_file: Path | None = field(default=None, kw_only=True)
+    model: PowerModel | None = None
+    system: str = ""
+    user: str | None = None
+    password_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -94,7 +93,11 @@ class Node:
     def as_row(self) -> dict[str, dict[str, str]]:
         """The node as the inventory's file has it."""
         interfaces = {"cmc": self.cmc, "control": self.control, "data": self.data}
-        row = {kind: asdict(found) for kind, found in interfaces.items() if found is not None}
+        row = {
+            kind: msgspec.structs.asdict(found)
+            for kind, found in interfaces.items()
+            if found is not None
+        }
         row["cmc"] |= {"model": self.model} if self.model else {}
         row["cmc"] |= {"system": self.system} if self.system else {}
         row["cmc"] |= {"user": self.user} if self.user is not None else {}
@@ -102,24 +105,18 @@ class Node:
         return row
 
 
-@dataclass(frozen=True)
 class Inventory:
     """All nodes of the site, by number and name, and the file they come from."""
 
-    nodes: tuple[Node, ...]
-    path: Path | None = None
-    _by_name: dict[str, Node] = field(init=False, repr=False, compare=False)
-    _by_number: dict[int, list[Node]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, nodes: tuple[Node, ...], path: Path | None = None) -> None:
         """Index the nodes; names have been checked to be unique."""
-        by_name = {name.lower(): node for node in self.nodes for name in node.hostnames}
-        by_number: dict[int, list[Node]] = {}
-        for node in self.nodes:
+        self.nodes = nodes
+        self.path = path
+        self._by_name = {name.lower(): node for node in nodes for name in node.hostnames}
+        self._by_number: dict[int, list[Node]] = {}
+        for node in nodes:
             if node.number is not None:
-                by_number.setdefault(node.number, []).append(node)
-        object.__setattr__(self, "_by_name", by_name)
-        object.__setattr__(self, "_by_number", by_number)
+                self._by_number.setdefault(node.number, []).append(node)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -11,9 +11,10 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.site.user import login_name
@@ -22,8 +23,7 @@ TEXT_LIMIT = 2000  # bytes
 SHARED_DIRECTORY, SHARED_FILE = 0o1777, 0o666
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """Who holds a lock, as he says; ``since`` is in seconds since the epoch."""
 
     user: str = "somebody"
@@ -49,8 +49,7 @@ class LockTakenError(Exception):
         self.owner = owner
 
 
-@dataclass(slots=True)
-class Lock:
+class Lock(msgspec.Struct):
     """A lock that is ours until it is closed."""
 
     descriptor: int
@@ -68,8 +67,7 @@ class Lock:
             self.descriptor = -1
 
 
-@dataclass(frozen=True, slots=True)
-class LockDirectory:
+class LockDirectory(msgspec.Struct, frozen=True):
     """The directory of the site's locks."""
 
     directory: Path

@@ -6,7 +6,8 @@ step. ``~`` removes what came before it. The order of arguments matters in nothi
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.errors import ConfigurationError
 from imaging.site.inventory import Inventory, Node, number_of, split_name
@@ -15,8 +16,7 @@ REMOVED = "~ removes what came before it"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The nodes selected, in the inventory's order, and what selected them."""
 
     nodes: tuple[Node, ...]

@@ -11,7 +11,6 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
 
@@ -32,8 +31,7 @@ FILES = "settings are read from /etc, your home and here, or else from $IMAGING_
 _QUOTES = "\"'"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedSettings:
+class LoadedSettings(msgspec.Struct, frozen=True):
     """The effective settings, and where each ``section.key`` comes from (``file:line``)."""
 
     settings: Settings
@@ -165,12 +163,13 @@ def _build(
     chosen: Mapping[tuple[str, str], Entry], bases: Mapping[tuple[str, str], Path]
 ) -> LoadedSettings:
     """Convert the texts, a section at a time, to the schema's types."""
+    changed = {name for name, _ in chosen}
     sections: dict[str, msgspec.Struct] = {}
     origins: dict[str, str] = {}
     for section in msgspec.structs.fields(Settings):
         defaults = section.default
         values: dict[str, object] = {}
-        types = get_type_hints(section.type)
+        types = get_type_hints(section.type) if section.name in changed else {}
         for key in section.type.__struct_fields__:
             entry = chosen.get((section.name, key))
             origins[f"{section.name}.{key}"] = entry.origin if entry else DEFAULT_ORIGIN

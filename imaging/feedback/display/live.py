@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import trio
+from msgspec.structs import replace
 
 from imaging.feedback.board import Board
 from imaging.feedback.display.keyed_screen import KeyedScreen

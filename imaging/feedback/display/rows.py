@@ -1,7 +1,8 @@
 """One row per node, those first that need attention; pure functions of the board."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from imaging.feedback.board import Board, NodeState
 from imaging.feedback.display.cells import cells, fitted, visible
@@ -32,8 +33,7 @@ class Look(Enum):
     HELP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A line of a screen; ``selected`` is the one that the keys act on."""
 
     text: str
@@ -75,8 +75,7 @@ def slowest(board: Board, count: int) -> list[str]:
     return [name for _, name in zip(range(count), at_work, strict=False)]
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """How the cells of a row are shared out: name, step and time, then progress, then what.
 
     A width of 0 is a column that is not there. A node that has no progress, or has failed, has

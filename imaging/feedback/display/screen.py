@@ -3,7 +3,8 @@
 A screen has exactly as many lines as the terminal has rows, and none is wider than it.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from imaging.feedback.board import Board
 from imaging.feedback.display.cells import clipped, fitted, visible, wrapped
@@ -28,8 +29,7 @@ HELP_FAILURES = ["q interrupt", "f all nodes", "enter transcript", "arrows scrol
 HELP_TRANSCRIPT = ["q interrupt", "esc back"]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """What the user has chosen to see.
 
     ``selected`` is the node that the keys act on, None as long as none has been pressed;

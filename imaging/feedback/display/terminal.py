@@ -5,7 +5,8 @@ import re
 import select
 import time
 import weakref
-from dataclasses import dataclass
+
+import msgspec
 
 USUAL_SIZE = (80, 24)  # columns and rows; some pseudo-terminals say that they have none
 STALLED_S = 0.2  # after so long, a terminal that takes nothing is held
@@ -29,8 +30,7 @@ def wants_colour() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-@dataclass(frozen=True, slots=True)
-class Escapes:
+class Escapes(msgspec.Struct, frozen=True):
     """What an inline region needs of a terminal; ``failed`` and ``normal`` are "" without colour.
 
     They come from terminfo, by way of the standard library: importing blessed takes 70 ms, which

@@ -6,14 +6,14 @@ SQLite lets every column hold everything: what another program has put there is 
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport
 from imaging.feedback.wording import LATEST_S, encodable
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(msgspec.Struct, frozen=True):
     """A run that is over; ``started`` is in seconds since the epoch, ``elapsed`` in seconds.
 
     ``ok`` and ``failed`` are its nodes, in their order. ``transcripts`` is a directory that may be
@@ -33,8 +33,7 @@ class PastRun:
     failed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PastAttempt:
+class PastAttempt(msgspec.Struct, frozen=True):
     """What became of one attempt on a node; ``ended`` is in seconds since the epoch.
 
     ``reason`` is None when all went well. Steps and reasons are words, which may be those of
@@ -53,8 +52,7 @@ class PastAttempt:
     durations: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class NodeImage:
+class NodeImage(msgspec.Struct, frozen=True):
     """The image on a node's disk: of which load, since when (seconds since the epoch), by whom.
 
     ``half_written``: that load failed while it wrote, and the disk holds nothing of use.

@@ -1,7 +1,8 @@
 """How long steps take, compared with how long they usually take. Pure: events and a clock in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from imaging.feedback.board import Board, NodeState
 from imaging.feedback.events import (
@@ -78,16 +79,15 @@ def _longest_transfer(board: Board, now: float) -> float | None:
     return max(wholes, default=None)
 
 
-@dataclass(slots=True)
-class Pace:
+class Pace(msgspec.Struct):
     """The steps at work, and which of them have been told to be slow.
 
     ``typical`` are the usual durations in seconds; it comes later, or never.
     """
 
-    typical: Mapping[Step, float] = field(default_factory=dict)
-    _at_work: dict[str, tuple[Step, float]] = field(default_factory=dict)
-    _told: set[tuple[str, Step]] = field(default_factory=set)
+    typical: Mapping[Step, float] = msgspec.field(default_factory=dict)
+    _at_work: dict[str, tuple[Step, float]] = msgspec.field(default_factory=dict)
+    _told: set[tuple[str, Step]] = msgspec.field(default_factory=set)
 
     def take(self, event: Event) -> None:
         """Take an event into account."""
