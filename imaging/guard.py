@@ -168,6 +168,16 @@ def _start(connection: socket.socket) -> "subprocess.Popen[bytes] | None":
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def end_group(leader: int, started: int) -> None:
+    """Kill a process group at once, whether or not its leader has ended before its children.
+
+    ``started`` is the leader's ``start_time``: should that number be another process's by now, it
+    is left alone. Raises OSError, as when nothing is left of the group.
+    """
+    if started == -1 or start_time(leader) in (-1, started):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def start_time(process: int) -> int:
     """When a process was started, in clock ticks since boot: tells it from a later namesake."""
     try:
@@ -221,8 +231,7 @@ def undo(descriptor: int, kind: object, *what: object) -> None:
         case "partial", str(path), str(staged), str(kept), str(sidecar):
             _remove_unlocked(path, staged, kept, sidecar)
         case "group", int(leader), int(started):
-            if started in (-1, start_time(leader)):
-                os.killpg(leader, signal.SIGKILL)
+            end_group(leader, started)
         case "terminal", list(changed), list(before), str(goodbye):
             _give_back(descriptor, changed, before, bytes.fromhex(goodbye))
 

@@ -7,7 +7,6 @@ own, so that no signal meant for the command reaches it, and is killed when the 
 
 import errno
 import ipaddress
-import os
 import random
 import re
 import shlex
@@ -24,7 +23,7 @@ import msgspec
 import trio
 
 from imaging.errors import ConfigurationError, InfrastructureError, Reason
-from imaging.guard import Guard
+from imaging.guard import Guard, end_group, start_time
 from imaging.site.locks import LockDirectory, LockTakenError
 from imaging.site.schema import MulticastSettings
 
@@ -187,6 +186,7 @@ class FrisbeeServer:
         self._words.clear()
         argv = self._plan.argv(channel)
         process = await _at_the_gate(argv)
+        started = start_time(process.pid)
         try:
             with self._guard.group(process.pid), trio.CancelScope() as starting:
                 starting.deadline = trio.current_time() + self._plan.ready_timeout_s
@@ -200,7 +200,8 @@ class FrisbeeServer:
                 hint=self._command(channel),
             )
         finally:
-            _kill(process)
+            with suppress(ProcessLookupError):
+                end_group(process.pid, started)
             with trio.move_on_after(KILL_BUDGET_S, shield=True):
                 await process.wait()
                 assert process.stderr is not None
@@ -255,15 +256,6 @@ async def _let_in(process: trio.Process) -> None:
     async with process.stdin as gate:
         with suppress(trio.BrokenResourceError):  # it has ended, which is told elsewhere
             await gate.send_all(b"\n")
-
-
-def _kill(process: trio.Process) -> None:
-    """End the server's process group at once: it has no state to lose."""
-    if process.returncode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.kill()
 
 
 def _describe(status: int) -> str:

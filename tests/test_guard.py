@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import imaging.guard
-from imaging.guard import HELD_LIMIT, NO_GUARD, open_guard, start_time
+from imaging.guard import HELD_LIMIT, NO_GUARD, end_group, open_guard, start_time
 from tests.commands import children_of, is_running, wait_for
 
 # a command that has a guard watch a link, a file, a lock and a process group, and then hangs
@@ -205,6 +205,21 @@ with open_guard() as guard, guard.terminal(0, changed, before, b"goodbye"):
         finally:
             os.close(master)
             os.close(slave)
+
+
+def test_a_group_is_killed_also_when_its_leader_has_ended(tmp_path: Path) -> None:
+    file = tmp_path / "child"
+    script = f"sleep 60 & echo $! > {file}; read line"
+    leader = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+    started = start_time(leader.pid)
+    wait_for(lambda: file.exists() and file.read_text() != "")
+    child = int(file.read_text())
+    end_group(leader.pid, started + 1)  # the number of another process
+    assert leader.poll() is None
+    leader.communicate(b"\n")
+    assert is_running(child)
+    end_group(leader.pid, started)
+    wait_for(lambda: not is_running(child), limit_s=1)
 
 
 def test_a_signal_does_not_end_the_guard(watched: Watched) -> None:

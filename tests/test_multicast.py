@@ -90,6 +90,21 @@ async def test_it_is_ready_by_its_own_words_and_killed_with_its_children(
             await trio.sleep(0.01)
 
 
+async def test_what_a_wrapper_has_left_behind_is_killed_too(
+    server_of: MakeServer, tmp_path: Path
+) -> None:
+    server = server_of(
+        f"sleep 100 & echo $! > {tmp_path}/pids; echo 'Using Multicast 239.77.0.1' >&2; exit 0"
+    )
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.run)
+            await server.ready()
+            nursery.cancel_scope.cancel()
+    left = int((tmp_path / "pids").read_text())
+    await trio.to_thread.run_sync(lambda: wait_for(lambda: not is_running(left), limit_s=2))
+
+
 async def test_its_command_line_is_that_of_the_c_tool(
     server_of: MakeServer, tmp_path: Path
 ) -> None:

@@ -1,9 +1,7 @@
 """One run of a tool that speaks to a power card: bounded in time and size, killed as a group."""
 
-import os
 import re
 import shlex
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
-from imaging.guard import Guard
+from imaging.guard import Guard, end_group, start_time
 from imaging.node.power.asking import NoAnswerError
 
 OUTPUT_LIMIT = 16384  # bytes of each stream; of what comes beyond, nothing is kept
@@ -68,6 +66,7 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: G
     output, complaint = bytearray(), bytearray()
     assert process.stdout is not None
     assert process.stderr is not None
+    started = start_time(process.pid)
     with guard.group(process.pid):
         try:
             async with trio.open_nursery() as nursery:
@@ -75,10 +74,9 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: G
                 nursery.start_soon(_read, process.stderr, complaint)
                 await process.wait()
                 # a child that it has left behind may keep the pipes open
-                _kill(process)
+                _end(process, started)
         finally:
-            if process.returncode is None:
-                _kill(process)
+            _end(process, started)
             with trio.move_on_after(KILL_BUDGET_S, shield=True):
                 await process.wait()
                 await process.stdout.aclose()
@@ -88,12 +86,11 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: G
     return ToolResult(process.returncode, *texts)
 
 
+def _end(process: trio.Process, started: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        end_group(process.pid, started)
+
+
 async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
     async for data in stream:
         kept += data[: OUTPUT_LIMIT - len(kept)]
-
-
-def _kill(process: trio.Process) -> None:
-    """End the whole group, which may outlive the tool itself."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
