@@ -19,12 +19,13 @@ from imaging.ramdisk.data_plane import (
     python_version,
     wheel_files,
 )
-from imaging.ramdisk.elf import is_elf, library_closure
+from imaging.ramdisk.elf import LIBRARIES, is_elf, library_closure
 from imaging.ramdisk.kernel import Kernel, kernel_of
 from imaging.ramdisk.packages import PackageDirectory, is_library, read_package
+from imaging.ramdisk.programs import own_programs
 from imaging.ramdisk.tree import Directory, Entry, File, Link, Tree
+from imaging.ramdisk.trial import prove_libraries
 
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
 HOST_LIBRARIES = (Path("/lib/x86_64-linux-gnu"), Path("/usr/lib/x86_64-linux-gnu"))
 # pthread_cancel opens it by name: no program says that it needs it
 LATE_LIBRARY = "libgcc_s.so.1"
@@ -97,11 +98,12 @@ def ramdisk_tree(
     if recipe.with_python:
         version = python_version(found)
         tree.add_all(_python(found, version, packages))
-    if recipe.programs is not None:
-        tree.add_all(_own_programs(recipe.programs))
+    own = own_programs(recipe.programs) if recipe.programs is not None else {}
+    tree.add_all(own)
     tree.add_all(_libraries(tree, found, recipe.programs))
+    prove_libraries(tree, own)
     if recipe.with_python:
-        compile_modules(tree, version, LIBRARIES)
+        compile_modules(tree, version)
     return kernel, tree
 
 
@@ -178,26 +180,6 @@ def _python(
     entries |= read_package(whole, lambda path: is_wanted_standard(path, version))
     wheel = fetch_wheel(packages.path, version).read_bytes()
     return entries | own_files(version) | wheel_files(wheel, version)
-
-
-def _own_programs(directory: Path) -> dict[str, Entry]:
-    """The frisbee tools of a directory: they get the names that ours would have without them."""
-    entries: dict[str, Entry] = {}
-    try:
-        for file in sorted(directory.iterdir()):
-            if file.is_file() and ".so" not in file.name:
-                entries[f"usr/bin/{file.name}"] = File(file.read_bytes(), executable=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{error.filename}: {error.strerror}", hint="see --frisbee-bin"
-        ) from error
-    missing = [name for name in ("frisbee", "imagezip") if f"usr/bin/{name}" not in entries]
-    if missing:
-        raise ConfigurationError(
-            f"{directory} has no {' and no '.join(missing)}",
-            hint="--frisbee-bin names the directory of both",
-        )
-    return entries
 
 
 def _libraries(tree: Tree, found: Mapping[str, Path], programs: Path | None) -> dict[str, Entry]:

@@ -7,8 +7,8 @@ a module that the tools import and the ramdisk has not fails the build.
 import io
 import subprocess
 import sys
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from importlib import metadata
 from importlib.resources import files
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from imaging.errors import ConfigurationError
 from imaging.ramdisk.packages import PackageError
-from imaging.ramdisk.tree import Directory, Entry, File, Link, Tree
+from imaging.ramdisk.tree import Entry, File, Link, Tree
+from imaging.ramdisk.trial import laid_out, run_there
 
 TOOLS = ("frisbee", "frisbeed", "imagezip", "imageunzip")
 """The modules of ``imaging.frisbee.commands``, and the names of their commands."""
@@ -36,7 +37,7 @@ STANDARD_MODULES = (
 )
 # of the minimal package: these need OpenSSL, and what is built in is enough
 LEFT_OUT = ("lib-dynload/_hashlib.", "lib-dynload/_ssl.", "ssl.py")
-PATIENCE_S = 120.0
+PATIENCE_S = 120.0  # of pip
 _COMPILE = """
 import compileall, py_compile, sys
 sys.exit(not compileall.compile_dir(sys.argv[1], quiet=1, legacy=True, stripdir=sys.argv[2],
@@ -103,7 +104,7 @@ def _sources(directory: Traversable, place: str) -> dict[str, Entry]:
     return found
 
 
-def fetch_wheel(directory: Path, version: str) -> Path:
+def fetch_wheel(directory: Path, version: str, *, patience_s: float = PATIENCE_S) -> Path:
     """ISA-L's wheel for the ramdisk's Python, of the version that is installed here.
 
     What the directory has already is not fetched. Raises PackageError.
@@ -116,9 +117,21 @@ def fetch_wheel(directory: Path, version: str) -> Path:
             *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
             *("--dest", str(directory), f"isal=={metadata.version('isal')}"),
         ]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=patience_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PackageError(
+                f"pip has not fetched isal for Python {version} after {patience_s:g} s",
+                hint=f"can its index be reached? Or put {wanted} into {directory}",
+            ) from error
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no reason told"])[-1]
             raise PackageError(
@@ -139,23 +152,21 @@ def wheel_files(wheel: bytes, version: str) -> dict[str, Entry]:
             for name in sorted(archive.namelist()):
                 if name.endswith((".py", ".so")):
                     found[f"usr/lib/python{version}/{name}"] = File(archive.read(name))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise PackageError(
             f"the wheel of isal cannot be read: {error}", hint="remove it, to have it fetched anew"
         ) from error
     return found
 
 
-def compile_modules(tree: Tree, version: str, library_directory: str) -> None:
+def compile_modules(tree: Tree, version: str) -> None:
     """Replace the sources by compiled modules, having proven that all tools can be imported.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError, and ImagingError when there is no room for it.
     """
     root = f"usr/lib/python{version}"
-    with tempfile.TemporaryDirectory(prefix="imaging-ramdisk-") as name:
-        place = Path(name)
-        _write(tree, place)
-        _run_python(place, version, library_directory, _COMPILE, str(place / root), str(place))
+    with laid_out(tree) as place:
+        _run_python(place, version, _COMPILE, str(place / root), str(place))
         for path in [path for path, _ in tree.files() if path.startswith(f"{root}/")]:
             if path.endswith(".py"):
                 compiled = (place / f"{path}c").read_bytes()
@@ -163,31 +174,12 @@ def compile_modules(tree: Tree, version: str, library_directory: str) -> None:
                 tree.remove(path)
                 tree.add(f"{path}c", File(compiled))
         imports = "; ".join(f"import imaging.frisbee.commands.{tool}" for tool in TOOLS)
-        _run_python(place, version, library_directory, imports)
+        _run_python(place, version, imports)
 
 
-def _write(tree: Tree, place: Path) -> None:
-    for path, entry in tree:
-        target = place / path
-        match entry:
-            case Directory():
-                target.mkdir()
-            case Link(to):
-                target.symlink_to(to)
-            case File(data, executable, _):
-                target.write_bytes(data)
-                target.chmod(0o755 if executable else 0o644)
-
-
-def _run_python(
-    place: Path, version: str, library_directory: str, script: str, *arguments: str
-) -> None:
-    """Run the ramdisk's Python on this host, with the ramdisk's own loader and libraries."""
-    libraries = place / library_directory
-    command = [
-        *(str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries)),
-        *(str(place / f"usr/bin/python{version}"), "-S", "-c", script, *arguments),
-    ]
+def _run_python(place: Path, version: str, script: str, *arguments: str) -> None:
+    """Run the ramdisk's Python on this host."""
+    words = [str(place / f"usr/bin/python{version}"), "-S", "-c", script, *arguments]
     # the same bytes each time: sets are stored in the order of their hashes
     environment = {
         "PYTHONHOME": str(place / "usr"),
@@ -195,20 +187,7 @@ def _run_python(
         "LC_ALL": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"the ramdisk's Python does not run here: {error.strerror}",
-            hint="a ramdisk is built on an amd64 machine",
-        ) from error
+    done = run_there(place, words, environment)
     if done.returncode != 0:
         last = ((done.stderr or done.stdout).strip().splitlines() or ["no reason told"])[-1]
         raise ConfigurationError(

@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 
 from imaging.errors import ConfigurationError
 
 MAGIC = b"\x7fELF"
+# where Debian has the libraries of the nodes' processors, and their loader
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
+LOADER = "ld-linux-x86-64.so.2"
+# what pyelftools raises for files that are not what their headers say
+BROKEN = (ELFError, ValueError, OSError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,26 @@ def needed_libraries(name: str, data: bytes) -> list[str]:
 
     Raises ConfigurationError for what is no whole ELF file.
     """
+    found = []
     try:
         file = ELFFile(io.BytesIO(data))
-        loaders = [part for part in file.iter_segments() if isinstance(part, InterpSegment)]
-        found = [str(loader.get_interp_name()).rpartition("/")[2] for loader in loaders]
-        for section in file.iter_sections():
-            if isinstance(section, DynamicSection):
+        machine = file["e_machine"]
+        # of segments: programs may come without a table of sections
+        for segment in file.iter_segments():
+            if isinstance(segment, InterpSegment):
+                found.append(str(segment.get_interp_name()).rpartition("/")[2])
+            elif isinstance(segment, DynamicSegment):
                 # an attribute that the tags of this kind get when they are made
-                found += [str(getattr(t, "needed", "")) for t in section.iter_tags("DT_NEEDED")]
-    except (ELFError, ValueError, OSError) as error:
+                found += [str(getattr(t, "needed", "")) for t in segment.iter_tags("DT_NEEDED")]
+    except BROKEN as error:
         raise ConfigurationError(
-            f"{name} is no program that can be read: {error}", hint="is it one for amd64?"
+            f"{name} is no program that can be read: {error}", hint="is it whole?"
         ) from error
+    if (machine, file.elfclass) != ("EM_X86_64", 64):
+        raise ConfigurationError(
+            f"{name} is no program for amd64, but for {machine}",
+            hint="the ramdisk is for machines of that architecture",
+        )
     return found
 
 
@@ -56,7 +69,7 @@ def module_info(name: str, data: bytes) -> ModuleInfo:
     try:
         section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
         text = section.data() if section is not None else b""
-    except (ELFError, ValueError, OSError) as error:
+    except BROKEN as error:
         raise ConfigurationError(
             f"{name} is no kernel module: {error}", hint="--update fetches its package anew"
         ) from error

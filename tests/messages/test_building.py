@@ -7,8 +7,9 @@ import trio
 
 from imaging.errors import ConfigurationError, ImagingError
 from imaging.ramdisk import packages as packages_module
-from imaging.ramdisk.build import Recipe, _own_programs, ramdisk_tree
+from imaging.ramdisk.build import Recipe, ramdisk_tree
 from imaging.ramdisk.data_plane import _run_python, fetch_wheel
+from imaging.ramdisk.elf import LIBRARIES, LOADER
 from imaging.ramdisk.packages import LIST, PackageDirectory, PackageError, read_package
 from imaging.ramdisk.serving import serving_problems
 from imaging.site.schema import NextbootSettings
@@ -46,13 +47,6 @@ def test_recipes_that_lack_something(tmp_path: Path) -> None:
         ramdisk_tree(bare, packages)
 
 
-def test_programs_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="has no frisbee and no imagezip"):
-        _own_programs(tmp_path)
-    with pytest.raises(ConfigurationError, match="nowhere: No such file or directory"):
-        _own_programs(tmp_path / "nowhere")
-
-
 def test_without_debian(tmp_path: Path, tools: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no apt-cache .this needs Debian"):
         PackageDirectory(tmp_path).resolve("linux-image-amd64", "linux-image-[0-9].*")
@@ -87,15 +81,17 @@ def test_a_wheel_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(PackageError, match=r"pip cannot fetch isal for Python 3\.11: "):
         fetch_wheel(tmp_path, "3.11")
+    with pytest.raises(
+        PackageError, match=r"pip has not fetched isal for Python 3\.11 after 0\.01 s"
+    ):
+        fetch_wheel(tmp_path, "3.11", patience_s=0.01)
 
 
 def test_a_python_of_the_ramdisk_that_does_not_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="the ramdisk's Python does not run here: No such"):
-        _run_python(tmp_path, "3.11", "lib", "pass")
-    (tmp_path / "lib").mkdir()
-    script(tmp_path / "lib", "ld-linux-x86-64.so.2", "echo 'no module named x' >&2; exit 1")
+    (tmp_path / LIBRARIES).mkdir(parents=True)
+    script(tmp_path / LIBRARIES, LOADER, "echo 'no module named x' >&2; exit 1")
     with pytest.raises(ConfigurationError, match="the ramdisk's Python fails: no module named x"):
-        _run_python(tmp_path, "3.11", "lib", "pass")
+        _run_python(tmp_path, "3.11", "pass")
 
 
 def test_nothing_to_be_served(tmp_path: Path) -> None:
