@@ -1,12 +1,14 @@
 """imaging-ramdisk: what is printed for a site, and what is found wrong with it."""
 
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from imaging.ramdisk.pxelinux import DEFAULT_CONFIG, ramdisk_config
-from tests.commands import Commands
+from tests.commands import Commands, processes_of, wait_for
 
 ROW = (
     '{{"cmc": {{"hostname": "reboot0{0}", "ip": "10.1.1.{0}", "mac": "02:00:00:00:00:0{0}"}},'
@@ -66,10 +68,21 @@ def _outside(root: Path) -> None:
     (root / "ldlinux.c32").symlink_to("../elsewhere")
 
 
+def _closed(root: Path) -> None:
+    (root / "imaging").chmod(0o700)
+
+
+def _closed_links(root: Path) -> None:
+    (root / "pxelinux.cfg").chmod(0o2770)
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
         (lambda root: (root / "pxelinux.0").unlink(), "pxelinux.0 does not exist"),
+        (_closed, "tftpboot/imaging cannot be entered by everybody"),
+        (_closed_links, "tftpboot/pxelinux.cfg cannot be entered by everybody"),
+        (lambda root: root.chmod(0o750), "tftpboot cannot be entered by everybody"),
         (lambda root: (root / "pxelinux.cfg/pxefrisbee").unlink(), "build writes it"),
         (_unreadable, "cannot be read by everybody"),
         (_dangling, "is a dangling link"),
@@ -86,10 +99,20 @@ def test_what_is_wrong_is_told(site: Commands, harm: Callable[[Path], None], wor
     assert words in line
 
 
+def test_a_path_may_begin_at_the_root_of_the_tftp_server(site: Commands) -> None:
+    (site.directory / "tftpboot/pxelinux.cfg/pxefrisbee").write_text(
+        "LABEL x\n  KERNEL /imaging/vmlinuz\n  APPEND initrd=/imaging/initrd.img\n"
+    )
+    checked = site.run("imaging-ramdisk", "check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 def test_a_build_that_cannot_be_is_refused_at_once(site: Commands) -> None:
     (site.directory / "imaging.conf").write_text("[ramdisk]\nconsole = ssh\n")
     (site.directory / "empty.pub").touch()
+    (site.directory / "text.pub").write_text("ssh-ed25519 AAAA me\n")
     for options, words in [
+        (["--key", "text.pub"], "text.pub: its line 1 is no public key: "),
         (["--key", "missing.pub"], "missing.pub: No such file or directory"),
         (["--key", "empty.pub"], "empty.pub: holds no public key"),
         ([], "needs the public key that may log in"),
@@ -98,6 +121,46 @@ def test_a_build_that_cannot_be_is_refused_at_once(site: Commands) -> None:
         assert built.returncode == 2
         assert words in built.stderr
         assert not (site.directory / "out").exists()
+
+
+def test_a_key_for_a_console_that_asks_for_none_is_refused(site: Commands) -> None:
+    built = site.run("imaging-ramdisk", "build", "-o", "out", "--key", "mine.pub")
+    assert built.returncode == 2
+    assert "--key is for an ssh console ([ramdisk] console = telnet)" in built.stderr
+
+
+@pytest.mark.parametrize("place", ["file", "file/out"])
+def test_an_output_that_cannot_be_is_told_before_anything_is_fetched(
+    site: Commands, place: str
+) -> None:
+    (site.directory / "file").touch()
+    built = site.run("imaging-ramdisk", "build", "-o", f"imaging.conf/{place}", "--packages", "p")
+    assert built.returncode == 2
+    (line,) = built.stderr.splitlines()
+    assert line.endswith("imaging.conf is no directory (see --output)")
+    assert not (site.directory / "p").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_build_that_is_ended_says_so_and_leaves_nothing(
+    site: Commands, number: signal.Signals
+) -> None:
+    tools = site.directory / "tools"
+    tools.mkdir()
+    (tools / "apt-cache").write_text("#!/bin/sh\ntouch asked\nexec sleep 1003.5\n")
+    (tools / "apt-cache").chmod(0o755)
+    environment = {**site.environment, "PATH": f"{tools}:{site.environment['PATH']}"}
+    words = ["imaging-ramdisk", "build", "-o", "out", "--packages", "packages"]
+    with subprocess.Popen(
+        words, cwd=site.directory, env=environment, stderr=subprocess.PIPE, text=True
+    ) as build:
+        wait_for((site.directory / "asked").exists)
+        build.send_signal(number)
+        _, complaint = build.communicate(timeout=20)
+    assert build.returncode == 1
+    assert complaint == f"imaging-ramdisk: interrupted by {number.name}\n"
+    assert not (site.directory / "out").exists()
+    assert processes_of("sleep 1003.5") == []
 
 
 def test_the_words_of_the_command_line(site: Commands) -> None:

@@ -178,6 +178,12 @@ ENVIRONMENT = (
         _of("load", "save", "wait", "history", "monitor"),
     ),
     Place(
+        "TMPDIR",
+        "Where a ramdisk is laid out for a trial of its programs, instead of /tmp; not on a file "
+        "system mounted with noexec.",
+        _of("ramdisk"),
+    ),
+    Place(
         "NO_COLOR",
         "Anything in it: colours are not used.",
         lambda command: has_run(command) or command.name == "imaging-monitor",

@@ -1,22 +1,23 @@
 """imaging-ramdisk: the system that nodes boot to be imaged."""
 
-import contextlib
-import os
 import sys
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from imaging.cli.interrupts import raise_on_signals
 from imaging.cli.options import CONTEXT, version_option
 from imaging.cli.session import Site, reporting, run
-from imaging.errors import ConfigurationError, ImagingError
+from imaging.errors import ConfigurationError
 from imaging.site.schema import Settings
 from imaging.site.settings import load_settings
 from imaging.site.state import user_state_directory
 
+if TYPE_CHECKING:
+    from imaging.ramdisk.build import Ramdisk
+
 NAME = "imaging-ramdisk"
-PUBLIC_KEY = "a file as ~/.ssh/id_ed25519.pub is wanted"
 MEGABYTE = 1_000_000
 
 
@@ -102,31 +103,26 @@ def build(
     """
     from imaging.ramdisk.build import Recipe, build_ramdisk
     from imaging.ramdisk.packages import PackageDirectory
-    from imaging.ramdisk.pxelinux import INITRD_NAME, KERNEL_NAME, ramdisk_config
+    from imaging.ramdisk.placing import check_place
+    from imaging.ramdisk.pxelinux import ramdisk_config
 
     def body() -> int:
+        raise_on_signals()  # what was laid out for a trial is removed on the way out
         settings = load_settings().settings
         config = ramdisk_config(_place(output, settings), append)
+        check_place(output)
         recipe = Recipe(
             kernel=kernel,
             console=settings.ramdisk.console,
             port=settings.console.port,
             disk=settings.ramdisk.disk,
-            keys=_public_keys(settings, key) if settings.ramdisk.console == "ssh" else "",
+            keys=_public_keys(settings, key),
             programs=frisbee_bin,
             with_python=not no_python,
         )
         kept = PackageDirectory((packages or user_state_directory() / "packages").absolute())
         ramdisk = build_ramdisk(recipe, kept, update=update)
-        output.mkdir(parents=True, exist_ok=True)
-        files = {
-            KERNEL_NAME: ramdisk.kernel,
-            INITRD_NAME: ramdisk.initrd,
-            settings.nextboot.ramdisk: config.encode(),
-        }
-        for name, data in files.items():
-            _write_whole(output / name, data)
-            print(f"{output / name}: {len(data) / MEGABYTE:.1f} MB")
+        _deliver(ramdisk, config, output, settings)
         print(f"kernel {ramdisk.release}, console: {recipe.console}, port {recipe.port}")
         _tell_next_step(output, settings)
         return 0
@@ -170,6 +166,20 @@ def _place(output: Path, settings: Settings) -> str:
     return str(place.relative_to(root)) if place.is_relative_to(root) else place.name
 
 
+def _deliver(ramdisk: "Ramdisk", config: str, output: Path, settings: Settings) -> None:
+    from imaging.ramdisk.placing import place_files
+    from imaging.ramdisk.pxelinux import INITRD_NAME, KERNEL_NAME
+
+    files = {
+        KERNEL_NAME: ramdisk.kernel,
+        INITRD_NAME: ramdisk.initrd,
+        settings.nextboot.ramdisk: config.encode(),
+    }
+    place_files(output, files)
+    for name, data in files.items():
+        print(f"{output / name}: {len(data) / MEGABYTE:.1f} MB")
+
+
 def _tell_next_step(output: Path, settings: Settings) -> None:
     nextboot = settings.nextboot
     root = nextboot.directory.parent
@@ -181,7 +191,16 @@ def _tell_next_step(output: Path, settings: Settings) -> None:
 
 
 def _public_keys(settings: Settings, file: Path | None) -> str:
-    """Read the public keys. Raises ConfigurationError."""
+    """The public keys of an ssh console, "" for another. Raises ConfigurationError."""
+    if settings.ramdisk.console != "ssh":
+        if file is not None:
+            raise ConfigurationError(
+                "--key is for an ssh console",
+                hint=f"[ramdisk] console = {settings.ramdisk.console}",
+            )
+        return ""
+    from imaging.ramdisk.public_keys import read_public_keys
+
     if file is None:
         if settings.ramdisk.key is None:
             raise ConfigurationError(
@@ -189,34 +208,4 @@ def _public_keys(settings: Settings, file: Path | None) -> str:
                 hint="name its file with --key, or the private one in [ramdisk] key",
             )
         file = settings.ramdisk.key.with_name(f"{settings.ramdisk.key.name}.pub")
-    try:
-        text = file.read_text(encoding="ascii")
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}", hint=PUBLIC_KEY) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY) from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or "PRIVATE" in text:
-        raise ConfigurationError(f"{file}: holds no public key", hint=PUBLIC_KEY)
-    return "\n".join(lines)
-
-
-def _write_whole(file: Path, data: bytes) -> None:
-    """Write a file under its name only when it is complete. Raises ImagingError."""
-    try:
-        descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(partial).chmod(0o644)
-            Path(partial).rename(file)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(partial).unlink()
-            raise
-    except OSError as error:
-        raise ImagingError(
-            f"{file}: cannot be written: {error.strerror}", hint="see --output"
-        ) from error
+    return read_public_keys(file)

@@ -5,7 +5,7 @@ files of this host show it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imaging.errors import ConfigurationError
@@ -68,6 +68,7 @@ def serving_problems(nextboot: NextbootSettings) -> Iterator[str]:
     if not root.is_dir():
         yield f"{root} does not exist, which the TFTP server serves (see [nextboot] directory)"
         return
+    yield from _directory_problems((root, nextboot.directory))
     for name in BOOT_FILES:
         yield from _file_problems(root / name, root, EXPLAINED)
     try:
@@ -77,7 +78,10 @@ def serving_problems(nextboot: NextbootSettings) -> Iterator[str]:
     else:
         if not default.from_disk:
             yield f"{nextboot.directory / 'default'}: LOCALBOOT is missing ({EXPLAINED})"
-    file = nextboot.directory / nextboot.ramdisk
+    yield from _ramdisk_problems(nextboot.directory / nextboot.ramdisk, root)
+
+
+def _ramdisk_problems(file: Path, root: Path) -> Iterator[str]:
     try:
         config = _read_config(file, root, BUILT)
     except ConfigurationError as error:
@@ -85,8 +89,22 @@ def serving_problems(nextboot: NextbootSettings) -> Iterator[str]:
         return
     if config.kernel is None:
         yield f"{file}: names no KERNEL ({BUILT})"
-    for path in filter(None, (config.kernel, *config.initrds)):
-        yield from (f"{file}: {problem}" for problem in _file_problems(root / path, root, BUILT))
+    # a TFTP server takes what begins with a slash as below its root, too
+    paths = [root / path.lstrip("/") for path in (config.kernel, *config.initrds) if path]
+    for path in paths:
+        yield from (f"{file}: {problem}" for problem in _file_problems(path, root, BUILT))
+    between = {parent for path in paths for parent in path.parents if root in parent.parents}
+    yield from (f"{file}: {problem}" for problem in _directory_problems(sorted(between)))
+
+
+def _directory_problems(directories: Iterable[Path]) -> Iterator[str]:
+    """What keeps a TFTP server from reaching what is in the directories that are there."""
+    for directory in directories:
+        if directory.is_dir() and not directory.stat().st_mode & 0o001:
+            yield (
+                f"{directory} cannot be entered by everybody, and the TFTP server is nobody "
+                f"(chmod a+x {directory})"
+            )
 
 
 def _read_config(file: Path, root: Path, source: str) -> BootConfig:

@@ -71,6 +71,7 @@ EXEMPT = {
     ("operations/site_check.py", "_check_readable", "no permission to read"): ROOT,
     ("ramdisk/build.py", "_programs", "no package has"): "it needs packages of a later Debian",
     ("ramdisk/data_plane.py", "fetch_wheel", "pip has left no"): "it needs a pip that does nothing",
+    ("ramdisk/placing.py", "check_place", "{}: no permission to write"): ROOT,
     ("ramdisk/serving.py", "_read_config", "{}: {}"): ROOT,
     ("ramdisk/tree.py", "merged", "{} is no path"): "it is told as a package that cannot be read",
     ("site/selection.py", "_Reader._range", "{}: the ends of a range"): BUG,

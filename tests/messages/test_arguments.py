@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from imaging.cli.ramdisk import _write_whole
 from imaging.cli.session import reporting
 from imaging.cli.testbed_fault import _refuse_not_simulated
 from imaging.cli.umbrella import command
-from imaging.errors import ConfigurationError, ImagingError, Reason
+from imaging.errors import ConfigurationError, Reason
 from imaging.feedback.outcomes import ImageFacts, NodeOutcome, RunReport, Step
 from imaging.feedback.records.history import open_history
 from imaging.site.user import login_name
@@ -199,11 +198,6 @@ def test_what_simulated_nodes_cannot_do() -> None:
     kind, words = next(iter(NOT_SIMULATED.items()))
     with pytest.raises(ConfigurationError, match=f"simulated nodes know no {kind}="):
         _refuse_not_simulated({kind: (Fault(next(iter(words))),)})
-
-
-def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ImagingError, match="gone/out: cannot be written: No such file"):
-        _write_whole(tmp_path / "gone/out", b"")
 
 
 def test_an_interrupt_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
