@@ -45,6 +45,41 @@ def test_a_card_may_be_of_another_model(rows: list[dict[str, Any]]) -> None:
     assert [node.as_row() for node in inventory] == rows
 
 
+def test_the_systems_of_one_bmc_share_its_address(rows: list[dict[str, Any]]) -> None:
+    shared = {key: rows[0]["cmc"][key] for key in ("ip", "mac")} | {"model": "redfish"}
+    for number, row in enumerate(rows[:2], start=1):
+        row["cmc"] |= {**shared, "system": str(number)}
+    inventory = parse_inventory(json.dumps(rows).encode())
+    assert [(n.cmc.ip, n.system) for n in inventory][:2] == [
+        ("192.168.1.1", "1"),
+        ("192.168.1.1", "2"),
+    ]
+    assert [node.as_row() for node in inventory] == rows
+
+
+@pytest.mark.parametrize("systems", [("1", "1"), ("1", ""), ("", "1")])
+def test_two_nodes_are_never_one_system(
+    rows: list[dict[str, Any]], systems: tuple[str, str]
+) -> None:
+    for system, row in zip(systems, rows, strict=False):
+        row["cmc"] |= {"ip": "192.168.1.1", "system": system}
+    with pytest.raises(ConfigurationError, match=r"is there already, at \[0\]\.cmc\.ip"):
+        parse_inventory(json.dumps(rows).encode())
+
+
+def test_a_bmc_with_systems_shares_no_address_with_a_node(rows: list[dict[str, Any]]) -> None:
+    rows[0]["cmc"]["system"] = "1"
+    rows[1]["control"]["ip"] = rows[0]["cmc"]["ip"]
+    with pytest.raises(ConfigurationError, match=r"is there already, at \[0\]\.cmc\.ip"):
+        parse_inventory(json.dumps(rows).encode())
+
+
+def test_a_misspelt_key_of_a_row_without_a_name_is_told(rows: list[dict[str, Any]]) -> None:
+    rows[1] = {"cmc": {**rows[1]["cmc"], "modell": "ipmi"}}
+    with pytest.raises(ConfigurationError, match="lacks the interface control"):
+        parse_inventory(json.dumps(rows).encode())
+
+
 def test_a_card_may_have_a_login_of_its_own(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     rows[0]["cmc"] |= {"user": "", "password_file": "/etc/bmc"}
     rows[1]["cmc"] |= {"user": "me", "password_file": "secrets/bmc"}
@@ -80,6 +115,14 @@ def test_a_card_may_have_a_login_of_its_own(rows: list[dict[str, Any]], tmp_path
         (("cmc", "model"), [], r"\[1\]\.cmc\.model: \[\] is none of"),
         (("cmc", "system"), "../1", r"\[1\]\.cmc\.system: '../1' is not the name of a system"),
         (("other",), {}, r"\[1\]: unknown interface 'other'"),
+        (
+            ("cmc", "modell"),
+            "ipmi",
+            r"\[1\]\.cmc of 'fit02': unknown key 'modell', it may have .*model",
+        ),
+        (("cmc", "pasword_file"), "x", r"\[1\]\.cmc of 'fit02': unknown key 'pasword_file'"),
+        (("control", "model"), "ipmi", r"\[1\]\.control of 'fit02': unknown key 'model', it may"),
+        (("data", "vlan"), 3, r"\[1\]\.data of 'fit02': unknown key 'vlan'"),
     ],
 )
 def test_errors_name_the_place(
@@ -126,7 +169,9 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["cmc", "control", "hostname", "ip", "mac"]), inner)
+        | st.dictionaries(
+            st.sampled_from(["cmc", "control", "hostname", "ip", "mac", "system"]), inner
+        )
     ),
     max_leaves=20,
 )

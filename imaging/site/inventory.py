@@ -7,8 +7,9 @@ JSON, a list of nodes; ``cmc`` is the power card, ``control`` the interface the 
       "control": {"hostname": "fit01",    "ip": "192.168.3.1", "mac": "00:03:1d:0e:03:19"}}]
 
 ``cmc`` may also have ``model``, how this card is spoken to when it is not as ``[power] model``
-says; ``system``, the name of the node's system where a Redfish BMC has several; ``user`` and
-``password_file``, who logs in on this BMC when it is not whom the settings name.
+says; ``system``, the name of the node's system where a Redfish BMC has several, whose nodes share
+its address; ``user`` and ``password_file``, who logs in on this BMC when it is not whom the
+settings name. Other keys are errors: a misspelt one would be one that is not there.
 """
 
 import ipaddress
@@ -29,7 +30,13 @@ SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
-_KINDS = ("cmc", "control", "data")
+_INTERFACE_KEYS = ("hostname", "ip", "mac")
+_KINDS = {
+    "cmc": (*_INTERFACE_KEYS, "model", "system", "user", "password_file"),
+    "control": _INTERFACE_KEYS,
+    "data": _INTERFACE_KEYS,
+}
+"""The interfaces of a node, and what each may have."""
 
 
 def split_name(name: str) -> tuple[str, int] | None:
@@ -220,7 +227,8 @@ class _Reader:
         self.problems: list[str] = []
         self._where = where
         self._directory = directory
-        self._seen: dict[tuple[str, str], str] = {}
+        # where each name and address is, by the system of a BMC
+        self._seen: dict[tuple[str, str], dict[str, str]] = {}
 
     def read(self, row: object) -> None:
         """One row: a node, or at least one problem."""
@@ -236,7 +244,9 @@ class _Reader:
             if kind not in row:
                 self._report(f"{place}: lacks the interface {kind}")
         found = {
-            kind: self._interface(row[kind], f"{place}.{kind}") for kind in _KINDS if kind in row
+            kind: self._interface(row[kind], f"{place}.{kind}", _name_in(row))
+            for kind in _KINDS
+            if kind in row
         }
         control, cmc = found.get("control"), found.get("cmc")
         if control is not None and cmc is not None:
@@ -283,10 +293,16 @@ class _Reader:
             return None
         return self._directory / file
 
-    def _interface(self, value: object, place: str) -> Interface | None:
+    def _interface(self, value: object, place: str, node: str) -> Interface | None:
         if not isinstance(value, dict):
             self._report(f"{place} must be an object with hostname, ip and mac")
             return None
+        known = _KINDS[place.rpartition(".")[2]]
+        for key in value:
+            if key not in known:
+                self._report(
+                    f"{place} of {node}: unknown key {key!r}, it may have {', '.join(known)}"
+                )
         readers = {"hostname": _hostname, "ip": _address, "mac": _mac}
         texts: dict[str, str] = {}
         for key, reader in readers.items():
@@ -299,11 +315,25 @@ class _Reader:
             except ValueError as error:
                 self._report(f"{place}.{key}: {error}")
                 continue
-            here = f"{place}.{key}"
-            first = self._seen.setdefault((key, texts[key].lower()), here)
-            if first != here:
-                self._report(f"{here}: {texts[key]} is there already, at {first}")
+            # the systems of one BMC share its addresses
+            system = value.get("system", "") if "system" in known and key != "hostname" else ""
+            self._note(key, texts[key], f"{place}.{key}", str(system))
         return Interface(**texts) if len(texts) == len(readers) else None
+
+    def _note(self, key: str, text: str, place: str, system: str) -> None:
+        """Keep where something is, which may be there once, or once for each system."""
+        earlier = self._seen.setdefault((key, text.lower()), {})
+        if earlier and (system in earlier or not system or "" in earlier):
+            first = earlier.get(system) or next(iter(earlier.values()))
+            self._report(f"{place}: {text} is there already, at {first}")
+        earlier.setdefault(system, place)
+
+
+def _name_in(row: dict[str, object]) -> str:
+    """The node's name, for messages about a row that may be wrong."""
+    control = row.get("control")
+    name = control.get("hostname") if isinstance(control, dict) else None
+    return repr(name) if isinstance(name, str) else "a node without a name"
 
 
 def _hostname(text: str) -> str:
