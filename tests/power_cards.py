@@ -1,8 +1,9 @@
 """Nodes and settings for tests of power cards, and a server that answers them as it is told."""
 
+import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import msgspec
 import trio
 
+from imaging.guard import NO_GUARD
+from imaging.node.power import PowerCard
+from imaging.node.power.opening import open_card
+from imaging.node.power.readiness import ready_cards
 from imaging.site.inventory import Interface, Node
 from imaging.site.power_schema import PowerModel
 from imaging.site.schema import Settings
@@ -69,6 +74,29 @@ async def answering(answer: Answer) -> AsyncIterator[tuple[int, list[bytes]]]:
         listeners = await nursery.start(serve)
         yield listeners[0].socket.getsockname()[1], requests
         nursery.cancel_scope.cancel()
+
+
+SYSTEM = {
+    "PowerState": "On",
+    "Actions": {"#ComputerSystem.Reset": {"target": "/redfish/v1/Systems/1/Reset"}},
+}
+
+
+def document(value: object) -> Answer:
+    """JSON, whatever is asked."""
+    return lambda _: http("200 OK", json.dumps(value).encode())
+
+
+async def redfish_card(stack: AsyncExitStack, answer: Answer, **redfish: Any) -> PowerCard:
+    """A card whose BMC answers like that, on loopback and without TLS."""
+    port, _ = await stack.enter_async_context(answering(answer))
+    options = {"scheme": "http", "port": port, "user": "", **redfish}
+    site = quick_settings(
+        power={"attempts": 2, "request_timeout_s": 0.3, "retry_delay_s": 0.001},
+        power_redfish=options,
+    )
+    node = node_with("redfish", system="1")
+    return await stack.enter_async_context(open_card(node, ready_cards([node], site), NO_GUARD))
 
 
 def make_certificate(directory: Path, names: str) -> tuple[Path, Path]:

@@ -165,10 +165,22 @@ def test_a_tool_that_is_missing_is_told_before() -> None:
         ready_cards([node_with("ipmi")], site(tool="no-such-tool"))
 
 
-@pytest.mark.parametrize("word", ["-P secret", "-Psecret", "-f file", "-H host", "-U me", "-K x"])
-def test_no_secret_is_on_the_command_line(word: str) -> None:
-    with pytest.raises(ValueError, match=f"tool: {word[:2]} is not for the command line"):
+@pytest.mark.parametrize(
+    ("word", "letter"),
+    [
+        *(("-P secret", "P"), ("-Psecret", "P"), ("-vPsecret", "P"), ("-f file", "f")),
+        *(("-H host", "H"), ("-U me", "U"), ("-cU me", "U"), ("-K x", "K"), ("-vvK x", "K")),
+    ],
+)
+def test_no_secret_is_on_the_command_line(word: str, letter: str) -> None:
+    with pytest.raises(ValueError, match=f"tool: -{letter} is not for the command line") as caught:
         PowerIpmiSettings(tool=f"ipmitool {word}")
+    assert "secret" not in str(caught.value)
+
+
+def test_other_options_of_the_tool_are_taken() -> None:
+    tool = "sudo ipmitool -vv -I lanplus -Ilanplus -C 3 -N1 -L OPERATOR -o supermicro"
+    assert PowerIpmiSettings(tool=tool).tool == tool
 
 
 @pytest.mark.parametrize("told", ["Chassis Power is on\n", "Chassis Power is off\n"])

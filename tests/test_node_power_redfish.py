@@ -1,8 +1,6 @@
 """Redfish, against the emulator of sushy-tools, and BMCs that answer what they should not."""
 
-import base64
 import json
-import re
 import shutil
 import socket
 import subprocess
@@ -20,20 +18,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from imaging.errors import ConfigurationError, NodeError, Reason
+from imaging.errors import NodeError, Reason
 from imaging.guard import NO_GUARD
-from imaging.node.power import PowerCard, PowerState
+from imaging.node.power import PowerState
 from imaging.node.power.opening import open_card
 from imaging.node.power.readiness import ready_cards
 from imaging.site.schema import Settings
 from tests.power_cards import (
     PASSWORD,
+    SYSTEM,
     Answer,
-    answering,
+    document,
     http,
     make_certificate,
     node_with,
     quick_settings,
+    redfish_card,
 )
 
 EMULATOR = Path(sys.executable).parent / "sushy-emulator"
@@ -171,27 +171,6 @@ async def test_a_certificate_whose_name_does_not_matter(emulator: Settings) -> N
         assert await card.status() is PowerState.ON
 
 
-SYSTEM = {
-    "PowerState": "On",
-    "Actions": {"#ComputerSystem.Reset": {"target": "/redfish/v1/Systems/1/Reset"}},
-}
-
-
-def document(value: object) -> Answer:
-    return lambda _: http("200 OK", json.dumps(value).encode())
-
-
-async def card_at(stack: AsyncExitStack, answer: Answer, **redfish: Any) -> PowerCard:
-    port, _ = await stack.enter_async_context(answering(answer))
-    options = {"scheme": "http", "port": port, "user": "", **redfish}
-    site = quick_settings(
-        power={"attempts": 2, "request_timeout_s": 0.3, "retry_delay_s": 0.001},
-        power_redfish=options,
-    )
-    node = node_with("redfish", system="1")
-    return await stack.enter_async_context(open_card(node, ready_cards([node], site), NO_GUARD))
-
-
 @pytest.mark.parametrize(
     ("answer", "reason", "words"),
     [
@@ -217,7 +196,7 @@ async def card_at(stack: AsyncExitStack, answer: Answer, **redfish: Any) -> Powe
 async def test_bad_answers(answer: Answer, reason: Reason, words: str) -> None:
     with trio.fail_after(10):
         async with AsyncExitStack() as stack:
-            card = await card_at(stack, answer)
+            card = await redfish_card(stack, answer)
             with pytest.raises(NodeError, match="fit01: its BMC") as caught:
                 await card.status()
     assert caught.value.reason is reason
@@ -227,7 +206,7 @@ async def test_bad_answers(answer: Answer, reason: Reason, words: str) -> None:
 async def test_no_other_host_is_asked() -> None:
     action = {"#ComputerSystem.Reset": {"target": "//127.0.0.1:1/"}}
     async with AsyncExitStack() as stack:
-        card = await card_at(stack, document({**SYSTEM, "Actions": action}))
+        card = await redfish_card(stack, document({**SYSTEM, "Actions": action}))
         with pytest.raises(NodeError, match="which is not followed"):
             await card.reset()
 
@@ -236,7 +215,7 @@ async def test_a_bmc_that_knows_no_such_reset() -> None:
     reset = {"target": "/reset", "ResetType@Redfish.AllowableValues": ["Nmi"]}
     async with AsyncExitStack() as stack:
         actions = {"#ComputerSystem.Reset": reset}
-        card = await card_at(stack, document({**SYSTEM, "Actions": actions}))
+        card = await redfish_card(stack, document({**SYSTEM, "Actions": actions}))
         with pytest.raises(NodeError, match="ForceRestart or PowerCycle, but Nmi"):
             await card.reset()
 
@@ -248,7 +227,7 @@ async def test_what_is_on_already_may_refuse_to_be_switched_on() -> None:
         return http("200 OK", json.dumps(SYSTEM).encode())
 
     async with AsyncExitStack() as stack:
-        card = await card_at(stack, answer)
+        card = await redfish_card(stack, answer)
         await card.turn_on()
         with pytest.raises(NodeError, match="HTTP 409"):
             await card.turn_off()
@@ -261,108 +240,10 @@ async def test_what_is_on_already_may_refuse_to_be_switched_on() -> None:
 def test_any_json_is_a_state_or_a_refusal(value: object) -> None:
     async def ask() -> None:
         async with AsyncExitStack() as stack:
-            card = await card_at(stack, document(value))
+            card = await redfish_card(stack, document(value))
             try:
                 await card.reset()
             except NodeError as error:
                 assert error.reason is Reason.POWER_REFUSED
 
     trio.run(ask)
-
-
-class Sessions:
-    """A BMC with sessions, the first of which expires at once."""
-
-    def __init__(self) -> None:
-        self.live: list[str] = []
-        self.made = 0
-
-    def answer(self, request: bytes) -> bytes:
-        head, _, body = request.decode().partition("\r\n\r\n")
-        found = re.search("x-auth-token: ([^\r]*)", head, re.IGNORECASE)
-        token = found[1] if found else ""
-        match head.split()[:2]:
-            case ["POST", "/redfish/v1/SessionService/Sessions"]:
-                if json.loads(body) != {"UserName": "admin", "Password": PASSWORD}:
-                    return http("401 No", b"")
-                self.made += 1
-                self.live.append(f"token-{self.made}")
-                place = f"/redfish/v1/SessionService/Sessions/{self.made}"
-                return http("201 Made", b"{}", f"X-Auth-Token: token-{self.made}",
-                            f"Location: {place}")  # fmt: skip
-            case ["DELETE", _] if token in self.live:
-                self.live.remove(token)
-                return http("204 Gone", b"")
-            case ["GET", _] if token in self.live:
-                return http("200 OK", json.dumps(SYSTEM).encode())
-        return http("401 No", b"")
-
-
-async def test_a_session_is_used_made_again_and_ended() -> None:
-    bmc = Sessions()
-    with trio.fail_after(10):
-        async with AsyncExitStack() as stack:
-            login = {"authentication": "session", "user": "admin", "password": PASSWORD}
-            card = await card_at(stack, bmc.answer, **login)
-            assert await card.status() is PowerState.ON
-            assert await card.status() is PowerState.ON
-            assert (bmc.made, bmc.live) == (1, ["token-1"])
-            bmc.live.clear()
-            assert await card.status() is PowerState.ON
-            assert (bmc.made, bmc.live) == (2, ["token-2"])
-            assert PASSWORD not in repr(card)
-            assert "token-2" not in repr(card)
-            await stack.aclose()
-    assert bmc.live == []
-
-
-async def test_a_session_is_ended_when_the_run_is_cancelled() -> None:
-    bmc = Sessions()
-    async with AsyncExitStack() as stack:
-        login = {"authentication": "session", "user": "admin", "password": PASSWORD}
-        port, _ = await stack.enter_async_context(answering(bmc.answer))
-        site = quick_settings(power_redfish={"scheme": "http", "port": port, **login})
-        node = node_with("redfish", system="1")
-        cards = ready_cards([node], site)
-        with trio.CancelScope() as scope:
-            async with open_card(node, cards, NO_GUARD) as card:
-                await card.status()
-                scope.cancel()
-                await trio.sleep_forever()
-    assert (bmc.made, bmc.live) == (1, [])
-
-
-async def test_a_wrong_password_makes_no_session() -> None:
-    async with AsyncExitStack() as stack:
-        login = {"authentication": "session", "user": "admin", "password": "wrong"}
-        card = await card_at(stack, Sessions().answer, **login)
-        with pytest.raises(NodeError, match="refuses the user 'admin'"):
-            await card.status()
-
-
-async def test_basic_authentication_is_a_header() -> None:
-    async with answering(document(SYSTEM)) as (port, requests):
-        login = {"scheme": "http", "port": port, "user": "admin", "password": PASSWORD}
-        node = node_with("redfish", system="1")
-        cards = ready_cards([node], quick_settings(power_redfish=login))
-        async with open_card(node, cards, NO_GUARD) as card:
-            await card.status()
-    told = base64.b64encode(f"admin:{PASSWORD}".encode())
-    assert b"authorization: basic " + told.lower() in requests[0].lower()
-
-
-def test_no_password_goes_over_the_network_in_the_clear() -> None:
-    site = quick_settings(power_redfish={"scheme": "http", "password": PASSWORD})
-    with pytest.raises(ConfigurationError, match="in the clear to the BMC 10.0.0.1 of fit01"):
-        ready_cards([node_with("redfish", "10.0.0.1")], site)
-
-
-async def test_a_bmc_that_cannot_reset_or_gives_no_session() -> None:
-    async with AsyncExitStack() as stack:
-        card = await card_at(stack, document({"PowerState": "On"}))
-        with pytest.raises(NodeError, match=r"asked for reset, has no ComputerSystem\.Reset"):
-            await card.reset()
-        login = {"authentication": "session", "user": "admin", "password": PASSWORD}
-        card = await card_at(stack, document(SYSTEM), **login)
-        with pytest.raises(NodeError, match="gave no session to who has logged in"):
-            await card.status()

@@ -92,8 +92,11 @@ class PowerIpmiSettings(SecretKeeper, frozen=True):
         """Refuse what is no command, what all users of this host would see, and two passwords."""
         check_command("tool", self.tool)
         for word in shlex.split(self.tool)[1:]:
-            if re.match("-[PkKyYfEHpU]", word):
-                raise ValueError(f"tool: {word[:2]} is not for the command line; see password_file")
+            # also behind options that take no argument: -vPsecret
+            if found := re.match("-[46hVvcgsao]*([PkKyYfEHpU])", word):
+                raise ValueError(
+                    f"tool: -{found[1]} is not for the command line; see password_file"
+                )
         _check_password(self.password, self.password_file)
 
 

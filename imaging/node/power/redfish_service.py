@@ -6,6 +6,7 @@ host is refused, so that no password goes there.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,7 +23,10 @@ T = TypeVar("T")
 ANSWER_LIMIT = 1024 * 1024  # bytes; a system with all its parts is some 10 KiB
 LOGOUT_BUDGET_S = 1.0
 SESSIONS = "/redfish/v1/SessionService/Sessions"
+# some services have each place with a slash at its end, and only tell so without one
+SLASH_MISSING = (httpx.codes.TEMPORARY_REDIRECT, httpx.codes.PERMANENT_REDIRECT)
 _PATH = re.compile(r"/(?!/)[!-~]{0,1023}")  # of this host, and no other
+_ORIGIN = re.compile(r"^https?://[^/]+", re.IGNORECASE)
 
 
 class _Explanation(msgspec.Struct, frozen=True):
@@ -68,10 +72,9 @@ class RedfishService:
         if not self._token:
             return
         with trio.move_on_after(LOGOUT_BUDGET_S, shield=True):
-            try:
+            with suppress(NoAnswerError, NodeError):  # it ends by itself, later
                 await self._request("logout", "DELETE", self._session, None)
-            except (NoAnswerError, NodeError):
-                return  # it ends by itself, later
+        self._token = ""
 
     async def _ask(
         self, verb: str, method: str, path: str, document: Mapping[str, str] | None
@@ -85,18 +88,20 @@ class RedfishService:
                     response, body = await self._request(verb, method, path, document)
                     if response.status_code != httpx.codes.UNAUTHORIZED:
                         return self._checked(verb, response, body)
-                await self._log_in(verb)  # for the first time, or because the session has expired
+                    # it has expired, or has not: a BMC has room for few
+                    await self.log_out()
+                await self._log_in(verb)
             return self._checked(verb, *await self._request(verb, method, path, document))
 
         return await self.asking.ask(verb, attempt)
 
     async def _log_in(self, verb: str) -> None:
-        self._token = ""
         document = {"UserName": self.settings.user, "Password": self.settings.password}
         response, body = await self._request(verb, "POST", SESSIONS, document)
         self._checked(verb, response, body)
         token, place = (response.headers.get(name, "") for name in ("X-Auth-Token", "Location"))
-        place = place.removeprefix(self.origin)
+        # many tell another name of theirs in it; what is asked to end it is this one in any case
+        place = _ORIGIN.sub("", place)
         if not re.fullmatch("[!-~]{1,4096}", token) or not _PATH.fullmatch(place):
             raise self.asking.refused(verb, "gave no session to who has logged in")
         self._token, self._session = token, place
@@ -125,6 +130,9 @@ class RedfishService:
             raise self.asking.refused(verb, what, hint=hint) from None
         if len(body) > ANSWER_LIMIT:
             raise self.asking.refused(verb, f"sent more than {ANSWER_LIMIT} bytes")
+        elsewhere = _ORIGIN.sub("", response.headers.get("Location", ""))
+        if response.status_code in SLASH_MISSING and elsewhere == f"{path}/":
+            return await self._request(verb, method, elsewhere, document)
         return response, body
 
     def _checked(self, verb: str, response: httpx.Response, body: bytes) -> bytes:
