@@ -38,6 +38,17 @@ def test_the_default_boots_the_disk() -> None:
             "label a\n kernel k\n append root=/x initrd=i,j quiet",
             BootConfig("k", ("i", "j"), False),
         ),
+        (
+            "DEFAULT\tb\nLABEL\ta\n\tKERNEL\tk\nLABEL\tb\n\tLOCALBOOT\t0\n",
+            BootConfig(None, (), from_disk=True),
+        ),
+        # what is no label is a file to be booted, whatever labels there are
+        ("default menu.c32\nlabel a\n localboot 0\n", BootConfig("menu.c32", (), False)),
+        ("default k initrd=i quiet\nlabel a\n localboot 0\n", BootConfig("k", ("i",), False)),
+        (
+            "default a initrd=i\nlabel a\n kernel k\n append initrd=j\n",
+            BootConfig("k", ("j", "i"), False),
+        ),
         ("localboot 0\n", BootConfig(None, (), from_disk=False)),
     ],
 )

@@ -50,14 +50,15 @@ def ramdisk_config(place: str, append: str = "") -> str:
 
 
 def parse_config(text: str) -> BootConfig:
-    """What pxelinux does with a config, as far as we care: the label that DEFAULT names.
+    """What pxelinux does with a config, as far as we care: what DEFAULT says.
 
-    Without DEFAULT, or with one that is no label of the file, the first label counts.
+    That is a label, or a command line: a file and its parameters. Without DEFAULT the first label
+    counts.
     """
     default, labels = "", dict[str, list[tuple[str, str]]]()
     current: list[tuple[str, str]] | None = None
     for line in text.splitlines():
-        word, _, rest = line.strip().partition(" ")
+        word, rest = [*line.split(maxsplit=1), "", ""][:2]
         match word.upper():
             case "DEFAULT":
                 default = rest.strip()
@@ -69,8 +70,12 @@ def parse_config(text: str) -> BootConfig:
                 current.append((key, rest.strip()))
             case _:
                 continue
-    first = next(iter(labels.values()), [])
-    return _boot(labels.get(default, first))
+    name, parameters = [*default.split(maxsplit=1), "", ""][:2]
+    if not default:
+        return _boot(next(iter(labels.values()), []))
+    if name in labels:
+        return _boot([*labels[name], ("APPEND", parameters)])
+    return _boot([("KERNEL", name), ("APPEND", parameters)])
 
 
 def _boot(lines: list[tuple[str, str]]) -> BootConfig:

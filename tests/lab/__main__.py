@@ -4,6 +4,7 @@ Exits with 3 when this machine cannot, and with 4 when it was too slow for the l
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def build(options: argparse.Namespace) -> int:
     from tests.lab.story import prepare
 
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "laboratory", PLACE], check=True)
+    # what a killed build would leave in /tmp goes with the rest
+    os.environ["TMPDIR"] = str(PLACE)
     prepare(PLACE, options)
     return subprocess.run([*OWN_NETWORK, *itself("story", options)], check=False).returncode
 

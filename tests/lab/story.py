@@ -309,6 +309,7 @@ def _environment(place: Path) -> dict[str, str]:
     return {
         "PATH": path,
         "HOME": str(place),
+        "TMPDIR": str(place),
         "LANG": "C.UTF-8",
         "IMAGING_CONF": str(place / "imaging.conf"),
     }

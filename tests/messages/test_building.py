@@ -100,7 +100,7 @@ def test_nothing_to_be_served(tmp_path: Path) -> None:
     heard(problem)
     assert "gone does not exist, which the TFTP server serves" in problem
     (tmp_path / "gone/pxelinux.cfg").mkdir(parents=True)
-    (tmp_path / "gone/pxelinux.cfg/pxefrisbee").write_text("DEFAULT x\n")
+    (tmp_path / "gone/pxelinux.cfg/pxefrisbee").write_text("LABEL x\n")
     heard(*serving_problems(nextboot))
     assert any("pxefrisbee: names no KERNEL" in line for line in serving_problems(nextboot))
 
