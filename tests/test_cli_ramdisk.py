@@ -62,6 +62,11 @@ def _from_network(root: Path) -> None:
     (root / "pxelinux.cfg/default").write_text("LABEL a\n KERNEL imaging/vmlinuz\n")
 
 
+def _endless_name(root: Path) -> None:
+    text = ramdisk_config("imaging").replace("imaging/vmlinuz", "a" * 300)
+    (root / "pxelinux.cfg/pxefrisbee").write_text(text)
+
+
 def _outside(root: Path) -> None:
     (root / "ldlinux.c32").unlink()
     (root.parent / "elsewhere").write_bytes(b"x")
@@ -88,6 +93,7 @@ def _closed_links(root: Path) -> None:
         (_dangling, "is a dangling link"),
         (_from_network, "LOCALBOOT is missing"),
         (_outside, "leads out of"),
+        (_endless_name, "cannot be looked at: File name too long"),
     ],
 )
 def test_what_is_wrong_is_told(site: Commands, harm: Callable[[Path], None], words: str) -> None:

@@ -100,7 +100,11 @@ def _ramdisk_problems(file: Path, root: Path) -> Iterator[str]:
 def _directory_problems(directories: Iterable[Path]) -> Iterator[str]:
     """What keeps a TFTP server from reaching what is in the directories that are there."""
     for directory in directories:
-        if directory.is_dir() and not directory.stat().st_mode & 0o001:
+        try:
+            is_closed = directory.is_dir() and not directory.stat().st_mode & 0o001
+        except OSError:
+            continue  # those above it, or the files in it, are told
+        if is_closed:
             yield (
                 f"{directory} cannot be entered by everybody, and the TFTP server is nobody "
                 f"(chmod a+x {directory})"
@@ -123,6 +127,13 @@ def _file_problems(file: Path, root: Path, source: str) -> Iterator[str]:
 
     ``source`` says where the file comes from.
     """
+    try:
+        yield from _look_at(file, root, source)
+    except OSError as error:
+        yield f"{file} cannot be looked at: {error.strerror}"
+
+
+def _look_at(file: Path, root: Path, source: str) -> Iterator[str]:
     if os.path.lexists(file) and not file.exists():
         yield f"{file} is a dangling link: pxelinux goes on to the next config, without a word"
     elif not file.exists():
