@@ -182,3 +182,17 @@ async def test_a_bmc_that_leads_elsewhere_is_not_followed(place: str) -> None:
         card = await redfish_card(stack, lambda _: http("308 Elsewhere", b"", f"Location: {place}"))
         with pytest.raises(NodeError, match="answered HTTP 308"):
             await card.status()
+
+
+async def test_a_bmc_that_always_wants_one_more_slash_is_asked_once_more() -> None:
+    asked: list[str] = []
+
+    def answer(request: bytes) -> bytes:
+        asked.append(request.decode().split()[1])
+        return http("308 Elsewhere", b"", f"Location: {asked[-1]}/")
+
+    async with AsyncExitStack() as stack:
+        card = await redfish_card(stack, answer)
+        with pytest.raises(NodeError, match="answered HTTP 308"):
+            await card.status()
+    assert asked == ["/redfish/v1/Systems/1", "/redfish/v1/Systems/1/"]

@@ -131,7 +131,9 @@ class RedfishService:
         if len(body) > ANSWER_LIMIT:
             raise self.asking.refused(verb, f"sent more than {ANSWER_LIMIT} bytes")
         elsewhere = _ORIGIN.sub("", response.headers.get("Location", ""))
-        if response.status_code in SLASH_MISSING and elsewhere == f"{path}/":
+        # once: else a BMC could go on with this for ever
+        lacks_slash = not path.endswith("/") and elsewhere == f"{path}/"
+        if response.status_code in SLASH_MISSING and lacks_slash:
             return await self._request(verb, method, elsewhere, document)
         return response, body
 
