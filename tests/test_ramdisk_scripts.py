@@ -11,8 +11,9 @@ import pytest
 
 SCRIPTS = ("rcS", "ssh.prepare", "ssh.start", "telnet.start", "udhcpc.script")
 OF_THE_SHELL = frozenset(
-    ("break", "case", "continue", "do", "done", "echo", "else", "esac", "exec", "exit", "export",
-     "fi", "for", "if", "in", "local", "printf", "read", "return", "shift", "then", "wait", "while")
+    ("break", "case", "cd", "continue", "do", "done", "echo", "else", "esac", "exec", "exit",
+     "export", "fi", "for", "if", "in", "local", "printf", "read", "return", "shift", "then",
+     "wait", "while")
 )  # fmt: skip
 BESIDE_BUSYBOX = frozenset({"dropbear", "dropbearkey", "inetutils-inetd"})
 # what begins a command: a line, what joins two, and what runs its arguments
@@ -49,6 +50,40 @@ def test_nothing_that_hangs_keeps_the_console_from_being_started() -> None:
     text = source("rcS")
     assert not re.search(r"(?m)^\s*(while|until)\b", text)
     assert re.findall(r"\bwait\b.*", re.sub("(?m)^ *#.*", "", text)) == ["wait $preparing"]
+
+
+def test_disks_get_their_names_in_the_order_of_their_places(tmp_path: Path) -> None:
+    """Whichever answers first, sda is the same one at each boot: an image must not meet another."""
+    if shutil.which("busybox") is None:
+        pytest.skip("busybox is not installed")
+    expected = ["0:0:0:0", "2:0:0:9", "2:0:0:10", "2:0:1:0", "10:0:0:0"]
+    for name in ("host2", "target2:0:1", *reversed(expected)):
+        (tmp_path / "devices" / name).mkdir(parents=True)
+    (tmp_path / "drivers/sd").mkdir(parents=True)
+    (tmp_path / "drivers/sd/bind").symlink_to("/dev/stdout")
+    found = re.search(r"(?ms)^disks\(\) \{$.*?^\}$", source("rcS"))
+    assert found is not None
+    script = f"scsi={tmp_path}\n{found[0]}\ndisks\n"
+    done = subprocess.run(
+        ["busybox", "sh", "-c", script], capture_output=True, text=True, check=True, timeout=10
+    )
+    assert done.stdout.split() == expected
+    assert (tmp_path / "drivers_autoprobe").read_text() == "1\n"
+
+
+def test_no_disk_is_named_before_all_are_known() -> None:
+    text = source("rcS")
+    places = [
+        text.index(what)
+        for what in (
+            "echo 0 > $scsi/drivers_autoprobe\n",
+            "    for round in",
+            "    [ -e $scsi ] && disks",
+            "    touch /run/drivers",
+            "\ndrivers &\n",
+        )
+    ]
+    assert places == sorted(places)
 
 
 NAMESPACE = ("unshare", "--net")
