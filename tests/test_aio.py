@@ -48,6 +48,51 @@ async def test_trio_is_not_taken_for_asyncio_between_its_callbacks() -> None:
         assert sys.modules["_asyncio"]._get_running_loop() is None
 
 
+async def test_a_turn_runs_all_callbacks_that_wait() -> None:
+    """And not one each: with a thousand nodes at work, a turn is long."""
+    turns, count = 0, 100
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async def wait_for_callbacks() -> int:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        begun = turns
+        for _ in range(count):
+            loop.call_soon(int)
+        loop.call_soon(done.set_result, None)
+        await done
+        return turns - begun
+
+    async with open_aio(), trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        await trio.sleep(0.01)
+        assert await from_aio(wait_for_callbacks) < count / 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_callbacks_that_never_end_leave_trio_its_turns() -> None:
+    over = False
+
+    async def go_on() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            if not over:
+                loop.call_soon(again)
+
+        again()
+
+    async with open_aio():
+        await from_aio(go_on)
+        await trio.sleep(0.05)
+        over = True
+
+
 def test_its_import_warns_of_nothing() -> None:
     """Whatever the user has asked of Python."""
     words = [sys.executable, "-W", "error", "-c", "import imaging._aio"]

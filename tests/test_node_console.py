@@ -122,6 +122,8 @@ async def test_a_node_that_hangs_up_is_told() -> None:
                 with pytest.raises(NodeError, match="fit01: the telnet connection") as caught:
                     await console.wait_for_shell(1.0)
                 assert caught.value.reason is Reason.CONSOLE_LOST
+                with pytest.raises(NodeError, match="was lost: closed"):
+                    await console.run("true")  # nobody is there to take it
 
 
 async def test_a_connection_that_is_reset_is_told() -> None:
