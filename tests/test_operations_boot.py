@@ -17,9 +17,10 @@ import trio
 
 from imaging._aio import open_aio
 from imaging.errors import NodeError, Reason
-from imaging.feedback.events import Event, Noticed, Said
+from imaging.feedback.events import Event, Noticed, Said, Sighted
 from imaging.node.console_opener import console_opener
 from imaging.node.power import PowerState
+from imaging.operations.admission import Admission
 from imaging.operations.boot import RamdiskSearch
 from imaging.operations.escalation import Escalation
 from imaging.operations.polling import Polling
@@ -283,3 +284,32 @@ async def test_a_shell_that_tells_no_uptime_is_not_our_ramdisk() -> None:
     assert isinstance(failure, NodeError)
     assert failure.reason is Reason.NOT_OUR_RAMDISK
     assert "there is a shell, but it cannot read /proc/uptime" in failure.message
+
+
+async def test_more_nodes_than_can_be_talked_to_at_once_are_asked_in_vain_by_nobody() -> None:
+    """On a host with little time, where all at once would take 2.4 s for each."""
+    nodes, abreast, timeout_s = 24, 3, 1.0
+    turn, events = trio.Lock(), list[Event]()
+
+    class SlowMachine(Machine):
+        async def shell(self, stream: trio.SocketStream) -> None:
+            async with turn:
+                await trio.sleep(0.1)
+            await super().shell(stream)
+
+    polling = Polling(400, Admission(abreast, timeout_s))
+    async with open_aio(), serving(SlowMachine(obeys_reset=True, old=False)) as port:
+        settings = quick_settings(port, shell_timeout_s=timeout_s)
+
+        async def reach(number: int) -> None:
+            story = NodeStory(f"fit{number:02}", events.append)
+            found = RamdiskSearch(
+                story, "127.0.0.1", settings, polling, escalation=None, booted_after=None
+            )
+            async with AsyncExitStack() as consoles:
+                await found.reach(consoles, 15.0)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(nodes):
+                nursery.start_soon(reach, number)
+    assert not [event for event in events if isinstance(event, Sighted)]

@@ -10,6 +10,7 @@ import trio
 from imaging._aio import from_aio, open_aio
 from imaging.feedback.events import Event, Sighted
 from imaging.node.remote import prepare_login
+from imaging.operations.admission import Admission
 from imaging.operations.polling import Polling
 from imaging.operations.steps import NodeStory
 from imaging.operations.system import SshSearch
@@ -47,7 +48,7 @@ async def test_more_nodes_than_can_log_in_at_once_have_no_login_in_vain(tmp_path
     settings = msgspec.structs.replace(
         settings, ssh=msgspec.structs.replace(settings.ssh, attempt_timeout_s=ATTEMPT_S)
     )
-    polling = Polling(400, trio.Semaphore(LOGINS))
+    polling = Polling(400, Admission(LOGINS, ATTEMPT_S))
     with trio.fail_after(20):
         async with open_aio():
             turn = asyncio.Lock()

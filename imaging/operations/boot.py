@@ -5,7 +5,7 @@ be up because the card ignored the reset. The ramdisk's uptime must be less than
 reset; until it is, the connection is dropped and tried again.
 """
 
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 
 import msgspec
@@ -152,11 +152,27 @@ class RamdiskSearch:
             # also after something was there: that may have been the end of what ran before
             self._sighting = Sighting(what=f"{settings.ramdisk.console}: {words(error)}")
             return None
-        kind = settings.ramdisk.console
-        said = partial(self._story.said, kind)
         try:
+            place = await self._polling.talks.next()
+        except BaseException:
+            stream.close()
+            raise
+        try:
+            said = partial(self._story.said, settings.ramdisk.console)
+            opened = self._open_console(stream, self._story.node, on_traffic=said)
+            return await self._talk(opened, attempt)
+        finally:
+            place.leave()
+
+    async def _talk(
+        self, opened: AbstractAsyncContextManager[Console], attempt: AsyncExitStack
+    ) -> tuple[Console, Inspection] | None:
+        """Find out whether it is the ramdisk we wait for; None when it is not."""
+        settings = self._settings
+        kind = settings.ramdisk.console
+        try:
+            # from now on only: how long others take is no fault of this node
             with trio.fail_after(settings.boot.shell_timeout_s):
-                opened = self._open_console(stream, self._story.node, on_traffic=said)
                 console = await attempt.enter_async_context(opened)
                 question = inspection_script(settings.ramdisk.disk)
                 answer = await console.wait_for_shell(SHELL_RETRY_S, question)

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 import trio
 
 from imaging.jitter import jittered
+from imaging.operations.admission import Admission
 
 DUE_FACTOR = 2.5  # as often, when the first node has come
 EARLY = 0.9  # of the fastest boot so far: from then on a node is due
 SPARSE_SHARE = 0.25  # of that time is between two attempts before it
 SPARSE_AT_MOST_S = 2.0  # what a history that is wrong may cost a node
-LOGINS_AT_ONCE = 64  # a thousand at the same time take longer than each of them may
+TALKS_ABREAST = 64  # shells and logins that are being opened
+TALK_PATIENCE_S = 0.005  # a thousand that do not answer hold nobody up for longer than 5 s
 SPARSE_FACTOR = 0.125  # of all attempts per second may be for nodes that are not due
 
 
@@ -66,12 +68,12 @@ class _Turns:
 class Polling:
     """What the nodes of a run share while they are searched.
 
-    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come. ``logins`` are
-    for those that answer ssh: to log in is work for this host.
+    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come. ``talks`` are
+    for those that answer: to open a shell, or to log in, is work for this host.
     """
 
     polls_per_s: float
-    logins: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(LOGINS_AT_ONCE))
+    talks: Admission = field(default_factory=lambda: Admission(TALKS_ABREAST, TALK_PATIENCE_S))
     _due: Mapping[str, float] = field(default_factory=dict)
     _surprise: trio.Event = field(default_factory=trio.Event)
     _turns: _Turns = field(init=False)

@@ -62,7 +62,7 @@ class SshSearch:
         with trio.fail_after(timeout_s):
             stream = await connect(self._address, self._login.port)
         try:
-            await self._polling.logins.acquire()
+            place = await self._polling.talks.next()
         except BaseException:
             stream.close()
             raise
@@ -72,7 +72,7 @@ class SshSearch:
                 async with log_in(stream, self._login) as remote:
                     await self._prove(remote)
         finally:
-            self._polling.logins.release()
+            place.leave()
 
     async def _run(self, remote: Remote, command: str) -> tuple[int, str]:
         """Run a command; both it and its answer are told."""
