@@ -60,3 +60,10 @@ def test_too_few_descriptors_are_told_before_any_node_is_touched(testbed: Comman
 def test_a_soft_limit_is_no_obstacle(testbed: Commands) -> None:
     done = testbed.run("sh", "-c", "ulimit -Sn 64; exec imaging-load -q -i sample 1")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.e2e
+def test_a_soft_limit_makes_no_node_of_the_monitor_unwell(testbed: Commands) -> None:
+    done = testbed.run("sh", "-c", "ulimit -Sn 20; exec imaging-monitor --once 1-5")
+    assert done.returncode == 0, done.stdout
+    assert "open files" not in done.stdout

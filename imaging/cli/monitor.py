@@ -130,7 +130,10 @@ def prepared(site: Site, selection: SelectionWords) -> "Monitor":
     nodes = selection.nodes(site)
     from imaging.monitor.service import Monitor
     from imaging.node.remote import prepare_login
+    from imaging.operations.descriptors import needed_descriptors, raise_descriptors
 
+    watching = site.settings.monitor
+    raise_descriptors(needed_descriptors(watching.probes_at_once) + watching.web_clients)
     ssh = site.settings.ssh
     return Monitor(nodes, site.settings, prepare_login(ssh.user, ssh.port, ssh.key))
 

@@ -19,12 +19,19 @@ def allow_descriptors(nodes: int) -> None:
     Raises ConfigurationError when the system does not allow as many.
     """
     needed = needed_descriptors(nodes)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    allowed = raise_descriptors(needed)
+    if allowed < needed:
         raise ConfigurationError(
-            f"{nodes} nodes need {needed} open files, and {hard} are allowed",
+            f"{nodes} nodes need {needed} open files, and {allowed} are allowed",
             hint="raise the limit (ulimit -Hn, limits.conf, LimitNOFILE=), or take fewer nodes",
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def raise_descriptors(needed: int) -> int:
+    """Raise this process's own limit to what is needed, or as far as it may be; gives how far."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
