@@ -64,12 +64,15 @@ def _run_all_that_is_ready(loop: Any) -> None:
     trio-asyncio 0.16 runs a single one between two turns of all of trio's tasks. With a thousand
     nodes at work, a turn takes long on a busy host, and a console needs dozens of callbacks.
     """
-    run_one = loop._main_loop_one
+    run_one = getattr(loop, "_main_loop_one", None)
+    waiting = getattr(loop, "_q_recv", None)
+    if run_one is None or waiting is None:  # a later release, which is taken as it is
+        return
 
     async def run_all(no_wait: bool = False) -> None:
         await run_one(no_wait)
         # not those that are added meanwhile: trio's tasks have their turn in between
-        for _ in range(loop._q_recv.statistics().current_buffer_used):
+        for _ in range(waiting.statistics().current_buffer_used):
             try:
                 await run_one(no_wait=True)
             except trio.WouldBlock:
