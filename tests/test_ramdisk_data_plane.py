@@ -1,12 +1,15 @@
 """The data plane of a ramdisk: which files of which package, and our own."""
 
 import io
+import sys
 import zipfile
+from importlib import metadata
 
 import pytest
 
 from imaging.ramdisk.data_plane import (
     TOOLS,
+    installed_isal,
     is_wanted,
     is_wanted_standard,
     own_files,
@@ -66,3 +69,19 @@ def test_a_wheel_is_unpacked() -> None:
     }
     with pytest.raises(PackageError, match="cannot be read"):
         wheel_files(b"no wheel", "3.11")
+
+
+def test_isal_is_taken_from_the_installation_which_may_have_no_pip() -> None:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    found = installed_isal(version)
+    assert found is not None
+    root = f"usr/lib/python{version}/isal"
+    assert f"{root}/__init__.py" in found
+    (library,) = [path for path in found if path.startswith(f"{root}/isal_zlib.")]
+    (file,) = [file for file in metadata.files("isal") or [] if library.endswith(str(file))]
+    assert found[library] == File(file.read_binary())
+    assert not [path for path in found if not path.endswith((".py", ".so"))]
+
+
+def test_isal_of_another_python_is_not_taken() -> None:
+    assert installed_isal("3.6") is None

@@ -13,6 +13,7 @@ from imaging.ramdisk.cpio import archive
 from imaging.ramdisk.data_plane import (
     compile_modules,
     fetch_wheel,
+    installed_isal,
     is_wanted,
     is_wanted_standard,
     own_files,
@@ -178,8 +179,10 @@ def _python(
         entries |= read_package(found[package], lambda path: is_wanted(path, version))
     whole = found[f"libpython{version}-stdlib"]
     entries |= read_package(whole, lambda path: is_wanted_standard(path, version))
-    wheel = fetch_wheel(packages.path, version).read_bytes()
-    return entries | own_files(version) | wheel_files(wheel, version)
+    isal = installed_isal(version)
+    if isal is None:
+        isal = wheel_files(fetch_wheel(packages.path, version).read_bytes(), version)
+    return entries | own_files(version) | isal
 
 
 def _libraries(tree: Tree, found: Mapping[str, Path], programs: Path | None) -> dict[str, Entry]:

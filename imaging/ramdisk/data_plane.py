@@ -37,6 +37,7 @@ STANDARD_MODULES = (
 )
 # of the minimal package: these need OpenSSL, and what is built in is enough
 LEFT_OUT = ("lib-dynload/_hashlib.", "lib-dynload/_ssl.", "ssl.py")
+EXTENSION = "isal_zlib.cpython-{}-x86_64-linux-gnu.so"
 PATIENCE_S = 120.0  # of pip
 _COMPILE = """
 import compileall, py_compile, sys
@@ -102,6 +103,22 @@ def _sources(directory: Traversable, place: str) -> dict[str, Entry]:
         elif item.name.endswith(".py"):
             found[f"{place}/{item.name}"] = File(item.read_bytes())
     return found
+
+
+def installed_isal(version: str) -> dict[str, Entry] | None:
+    """The modules of ISA-L as they are installed here; None when they are for another Python.
+
+    An installation may have no pip, as that of the Debian package.
+    """
+    library = EXTENSION.format(version.replace(".", ""))
+    installed = metadata.files("isal") or []
+    if not any(file.name == library for file in installed):
+        return None
+    return {
+        f"usr/lib/python{version}/{file}": File(file.read_binary())
+        for file in sorted(installed)
+        if file.suffix in (".py", ".so")
+    }
 
 
 def fetch_wheel(directory: Path, version: str, *, patience_s: float = PATIENCE_S) -> Path:
