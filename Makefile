@@ -12,6 +12,7 @@ help:
 	@echo "make soak    load on 200 simulated nodes, again and again, a tenth of them faulty"
 	@echo "             and watch nodes for 10 minutes at 50 times the pace"
 	@echo "make lab     as root: QEMU machines that boot over PXE, from the ramdisk to a saved image (LAB=options)"
+	@echo "             or, with LAB=--setup, from a bare Debian to a loaded node, by docs/site-setup.md"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  format the code"
 	@echo "make deb     a Debian package for this release of Debian, in dist/"

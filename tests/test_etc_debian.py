@@ -16,6 +16,12 @@ ROOT = DOCS.parent
 RECIPE = ROOT / "etc/debian"
 TOOLS = ("dpkg-deb", "dpkg-shlibdeps", "strip", "mmdebstrap", "chroot")
 LIMIT_S = 170
+# there is no pip to fetch it with
+RAMDISK_NEEDS = """
+import sys
+from imaging.ramdisk.data_plane import installed_isal
+assert installed_isal("{}.{}".format(*sys.version_info))
+"""
 
 pytestmark = pytest.mark.e2e
 
@@ -115,6 +121,7 @@ def see_it_in_use(system: System, before: set[str]) -> None:
     system.succeed("cp", example, "/etc/imaging-inventory.json")
     assert system.succeed("imaging-nodes", "-a").split() == ["fit01", "fit02", "fit03"]
     assert system.succeed("imaging-imagezip", "--version").startswith("imaging ")
+    system.succeed("/opt/imaging/bin/python3", "-c", RAMDISK_NEEDS)
     modes = system.succeed("stat", "-c", "%a %G", "/var/lib/imaging/images", "/run/lock/imaging")
     assert modes.split("\n")[:2] == ["2775 imaging", "1777 root"]
     added = system.files() - before

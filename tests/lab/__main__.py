@@ -1,4 +1,4 @@
-"""Run the laboratory's story: ``python -m tests.lab``, as root.
+"""Run the laboratory's story, or docs/site-setup.md: ``python -m tests.lab [--setup]``, as root.
 
 Exits with 3 when this machine cannot, and with 4 when it was too slow for the limit.
 """
@@ -21,6 +21,9 @@ LIMIT_S = 480.0
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    parser.add_argument(
+        "--setup", action="store_true", help="follow docs/site-setup.md on a bare server instead"
+    )
     parser.add_argument("-n", "--machines", type=int, default=3, choices=range(2, 9))
     parser.add_argument("--console", choices=["telnet", "ssh"], default="telnet")
     parser.add_argument("--kernel", default="linux-image-cloud-amd64")
@@ -38,7 +41,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def outside(options: argparse.Namespace) -> int:
     """Start the laboratory in namespaces, and end it when its time is up."""
-    for obstacle in obstacles():
+    for obstacle in obstacles(bare_server=options.setup):
         print(f"no laboratory on this machine: {obstacle}", file=sys.stderr)
         return CANNOT
     command = [*KILLED_ALONG, *OWN_PROCESSES, *itself("build", options)]
@@ -53,21 +56,29 @@ def outside(options: argparse.Namespace) -> int:
 
 
 def build(options: argparse.Namespace) -> int:
-    """Build ramdisk and image where the package index can be reached; then leave the network."""
-    from tests.lab.story import prepare
+    """Do what needs the package index; then leave the network."""
+    from tests.lab import setup, story
+    from tests.lab.server import NoServerError
 
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "laboratory", PLACE], check=True)
     # what a killed build would leave in /tmp goes with the rest
     os.environ["TMPDIR"] = str(PLACE)
-    prepare(PLACE, options)
+    try:
+        if options.setup:
+            setup.prepare(PLACE, options)
+        else:
+            story.prepare(PLACE, options)
+    except NoServerError as error:
+        print(error, file=sys.stderr)
+        return CANNOT
     return subprocess.run([*OWN_NETWORK, *itself("story", options)], check=False).returncode
 
 
-def story(options: argparse.Namespace) -> int:
+def tell(options: argparse.Namespace) -> int:
     """The story, in a network of its own."""
-    from tests.lab.story import run
+    from tests.lab import setup, story
 
-    return run(PLACE, options)
+    return setup.run(PLACE, options) if options.setup else story.run(PLACE, options)
 
 
 def itself(stage: str, options: argparse.Namespace) -> list[str]:
@@ -87,4 +98,4 @@ def itself(stage: str, options: argparse.Namespace) -> list[str]:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     chosen = parse(sys.argv[1:])
-    sys.exit({"outside": outside, "build": build, "story": story}[chosen.stage](chosen))
+    sys.exit({"outside": outside, "build": build, "story": tell}[chosen.stage](chosen))

@@ -14,6 +14,17 @@ from tests.lab.acceleration import TCG
 MEMORY_MIB = 256
 DISK_SIZE = 512 << 20  # bytes
 START_LIMIT_S = 20.0
+# settings for commands that act on emulated machines on busy cores
+LIMITS = """\
+[power]
+request_timeout_s = 20
+[boot]
+connect_timeout_s = 2
+shell_timeout_s = 20
+reset_grace_s = 150
+uptime_slack_s = 5
+timeout_s = 200
+"""
 
 
 @dataclass(slots=True)
@@ -52,6 +63,19 @@ class Machine:
     def card_address(self) -> str:
         """Its power card's."""
         return f"10.66.1.{self.number}"
+
+    @property
+    def row(self) -> dict[str, dict[str, str]]:
+        """Of the inventory."""
+        card = {
+            "hostname": f"reboot{self.number:02}",
+            "ip": self.card_address,
+            "mac": f"02:00:00:42:00:{self.number:02x}",
+        }
+        return {
+            "cmc": card,
+            "control": {"hostname": self.name, "ip": self.address, "mac": self.mac},
+        }
 
     @property
     def tap(self) -> str:

@@ -18,6 +18,7 @@ COMMANDS = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
+BARE_SERVER = {"mmdebstrap": "mmdebstrap", "chroot": "coreutils"}
 PXELINUX = Path("/usr/lib/PXELINUX/pxelinux.0")
 LDLINUX = Path("/usr/lib/syslinux/modules/bios/ldlinux.c32")
 GRUB = Path("/usr/lib/grub/i386-pc")
@@ -40,20 +41,21 @@ def search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
-def missing_packages() -> list[str]:
+def missing_packages(*, bare_server: bool = False) -> list[str]:
     """The packages that must be installed first."""
     path = search_path()
-    missing = {package for name, package in COMMANDS.items() if not shutil.which(name, path=path)}
+    commands = COMMANDS | BARE_SERVER if bare_server else COMMANDS
+    missing = {package for name, package in commands.items() if not shutil.which(name, path=path)}
     missing |= {package for file, package in FILES.items() if not file.exists()}
     return sorted(missing)
 
 
-def obstacles() -> Iterator[str]:
-    """Why there can be no laboratory here; nothing when there can."""
+def obstacles(*, bare_server: bool = False) -> Iterator[str]:
+    """Why there can be no laboratory here, or none with a bare server; nothing when there can."""
     if os.geteuid() != 0:
         yield "only root makes namespaces"
         return
-    missing = missing_packages()
+    missing = missing_packages(bare_server=bare_server)
     if missing:
         yield f"apt-get install {' '.join(missing)}"
         return

@@ -8,10 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
@@ -24,32 +21,17 @@ from imaging.ramdisk.pxelinux import DEFAULT_CONFIG
 from tests.lab.acceleration import accelerator
 from tests.lab.cards import serve_card
 from tests.lab.contents import content_of
-from tests.lab.machine import Machine
+from tests.lab.machine import LIMITS, Machine
 from tests.lab.network import ADDRESS, make_network, running_dnsmasq
 from tests.lab.requirements import LDLINUX, PXELINUX, search_path
 from tests.lab.system import STAMP, make_disk
+from tests.lab.timeline import Timeline, keep
+from tests.lab.watched import watched_disks
 
 COMMAND_LIMIT_S = 240.0
 LINKS_LIMIT_S = 1.0
 BEFORE_PARTITION = 1 << 20  # bytes
 CHANGED = "changed on the node"
-
-
-@dataclass(slots=True)
-class Timeline:
-    """What took how long; printed as it ends."""
-
-    started: float
-
-    @contextmanager
-    def step(self, what: str) -> Iterator[list[str]]:
-        """One line: when it ended, how long it took, and the details that were added."""
-        began = time.monotonic()
-        details: list[str] = []
-        yield details
-        now = time.monotonic()
-        rest = f" ({', '.join(details)})" if details else ""
-        print(f"{now - self.started:7.1f} s  {now - began:6.1f} s  {what}{rest}", flush=True)
 
 
 def settings(options: argparse.Namespace) -> str:
@@ -61,15 +43,7 @@ file = inventory.json
 directory = images
 [nextboot]
 directory = tftpboot/pxelinux.cfg
-[power]
-request_timeout_s = 20
-[boot]
-connect_timeout_s = 2
-shell_timeout_s = 20
-reset_grace_s = 150
-uptime_slack_s = 5
-timeout_s = 200
-[ramdisk]
+{LIMITS}[ramdisk]
 console = {options.console}
 key = key
 [multicast]
@@ -103,7 +77,7 @@ def prepare(place: Path, options: argparse.Namespace) -> None:
     (place / "key").chmod(0o600)
     key.write_public_key(place / "key.pub")
     (place / "imaging.conf").write_text(settings(options))
-    rows = [_row(Machine(number, place / "machines")) for number in _numbers(options)]
+    rows = [Machine(number, place / "machines").row for number in _numbers(options)]
     (place / "inventory.json").write_text(json.dumps(rows))
     root = place / "tftpboot"
     shutil.copy(PXELINUX, root)
@@ -132,7 +106,7 @@ def run(place: Path, options: argparse.Namespace) -> int:
         trio.run(_run_story, place, options)
     except BaseException:
         if options.keep:
-            _keep(place, options.keep)
+            keep(place, options.keep)
         raise
     print("the story is over, and all went well")
     return 0
@@ -181,10 +155,11 @@ class _Story:
             size = (self._place / "images/changed.ndz").stat().st_size
             details.append(f"{size / 1e6:.1f} MB image")
         others = f"2-{count}"
-        with self._watched_disks("changed", self._machines[1:]) as found:
+        image = self._place / "images/changed.ndz"
+        with watched_disks(image, self._machines[1:]) as found:
             await self._load("changed", others, f"imaging-load of it on {count - 1} machines")
         with self._timeline.step("each disk had all of the image when it was reset") as details:
-            wanted, size = await trio.to_thread.run_sync(self._content_of_image, "changed")
+            wanted, size = await trio.to_thread.run_sync(self._unzipped, image)
             assert [digests[-1] for digests in found] == [wanted] * (count - 1), "disks differ"
             details.append(f"{size / 1e6:.1f} MB, sha256 {wanted[:16]}")
         await self._wait(self._all)
@@ -239,30 +214,12 @@ class _Story:
         for machine in self._machines:
             await self._expect(machine, CHANGED)
 
-    @contextmanager
-    def _watched_disks(self, image: str, machines: Sequence[Machine]) -> Iterator[list[list[str]]]:
-        """The hash of what each disk has of an image, each time that the machine is reset.
-
-        A moment later its system writes to it.
-        """
-        file = self._place / f"images/{image}.ndz"
-        found: list[list[str]] = []
-        for machine in machines:
-            digests: list[str] = []
-            found.append(digests)
-            machine.before_reset = partial(_note_content, digests, file)
-        try:
-            yield found
-        finally:
-            for machine in machines:
-                machine.before_reset = None
-
-    def _content_of_image(self, image: str) -> tuple[str, int]:
+    def _unzipped(self, image: Path) -> tuple[str, int]:
         """The hash of what an image holds, and its bytes; unzipped, it is another tool's work."""
-        file, disk = self._place / f"images/{image}.ndz", self._place / "unzipped.raw"
-        _run(self._place, "imaging-imageunzip", str(file), str(disk))
+        disk = self._place / "unzipped.raw"
+        _run(self._place, "imaging-imageunzip", str(image), str(disk))
         try:
-            return content_of(disk, file)
+            return content_of(disk, image)
         finally:
             disk.unlink()
 
@@ -287,21 +244,8 @@ class _Story:
         await trio.to_thread.run_sync(lambda: _run(self._place, *words))
 
 
-def _note_content(digests: list[str], image: Path, disk: Path) -> None:
-    digests.append(content_of(disk, image)[0])
-
-
 def _numbers(options: argparse.Namespace) -> range:
     return range(1, options.machines + 1)
-
-
-def _row(machine: Machine) -> dict[str, dict[str, str]]:
-    mac = f"02:00:00:42:00:{machine.number:02x}"
-    name = f"reboot{machine.number:02}"
-    return {
-        "cmc": {"hostname": name, "ip": machine.card_address, "mac": mac},
-        "control": {"hostname": machine.name, "ip": machine.address, "mac": machine.mac},
-    }
 
 
 def _environment(place: Path) -> dict[str, str]:
@@ -331,13 +275,3 @@ def _run(place: Path, *words: str) -> str:
         print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
         raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}")
     return done.stdout
-
-
-def _keep(place: Path, target: Path) -> None:
-    """Copy what tells about a failure."""
-    target.mkdir(parents=True, exist_ok=True)
-    for pattern in ("*.log", "*.conf", "machines/*.screen", "machines/*.qemu"):
-        for file in place.glob(pattern):
-            shutil.copy(file, target)
-    if (place / "transcripts").exists():
-        shutil.copytree(place / "transcripts", target / "transcripts", dirs_exist_ok=True)
