@@ -24,6 +24,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--setup", action="store_true", help="follow docs/site-setup.md on a bare server instead"
     )
+    parser.add_argument(
+        "--release", choices=["bookworm", "trixie"], default="bookworm", help="of that server"
+    )
     parser.add_argument("-n", "--machines", type=int, default=3, choices=range(2, 9))
     parser.add_argument("--console", choices=["telnet", "ssh"], default="telnet")
     parser.add_argument("--kernel", default="linux-image-cloud-amd64")

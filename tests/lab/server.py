@@ -7,7 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-RELEASE = "bookworm"  # the one that docs/site-setup.md names
 CLONE = "root/imaging"
 NEEDLESS = shutil.ignore_patterns(".*", "build", "dist", "__pycache__")
 COMMAND_LIMIT_S = 300.0
@@ -27,14 +26,17 @@ class Server:
     """The system in a directory of a mount namespace of our own."""
 
     root: Path
+    release: str  # of Debian
 
     def make(self, source: Path) -> None:
         """Make it, with a clone of what is in ``source``. Raises NoServerError."""
-        command = ["mmdebstrap", "--quiet", "--variant=important", RELEASE, str(self.root)]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = ["mmdebstrap", "--quiet", "--variant=important", self.release, str(self.root)]
+        # what it would leave in /tmp when it is killed goes with the rest
+        ours = {**os.environ, "TMPDIR": str(self.root.parent)}
+        made = subprocess.run(command, env=ours, capture_output=True, text=True, check=False)
         if made.returncode != 0:
-            reason = (made.stderr.strip().splitlines() or ["no reason told"])[-1]
-            raise NoServerError(f"no bare server can be made: mmdebstrap: {reason}")
+            reasons = [line for line in made.stderr.splitlines() if line.startswith("E:")]
+            raise NoServerError(f"no bare server can be made: {' '.join(reasons)[:400]}")
         for words in (["-t", "proc", "proc", "proc"], ["--rbind", "/dev", "dev"]):
             subprocess.run(["mount", *words[:-1], str(self.root / words[-1])], check=True)
         shutil.copytree(source, self.root / CLONE, ignore=NEEDLESS)

@@ -123,7 +123,7 @@ class _Walk:
 
     def __init__(self, place: Path, options: argparse.Namespace) -> None:
         self._place = place
-        self.server = Server(place / "server")
+        self.server = Server(place / "server", options.release)
         self.timeline = Timeline(options.started)
 
     def machines(self, kind: str = "") -> list[Machine]:
