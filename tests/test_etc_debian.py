@@ -115,6 +115,8 @@ def see_it_in_use(system: System, before: set[str]) -> None:
     assert system.succeed("imaging", "--version").startswith("imaging ")
     checked = system.run("imaging-config", "--check")
     assert checked.returncode == 2
+    # /etc/imaging.conf sets nothing: not a log beside it, where only root can write
+    assert "/etc/" not in system.succeed("imaging-config", "log.file")
     assert "inventory" in checked.stderr + checked.stdout
     assert "Traceback" not in checked.stderr
     example = "/usr/share/doc/imaging/examples/imaging-inventory.json"

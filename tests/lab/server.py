@@ -31,9 +31,7 @@ class Server:
     def make(self, source: Path) -> None:
         """Make it, with a clone of what is in ``source``. Raises NoServerError."""
         command = ["mmdebstrap", "--quiet", "--variant=important", self.release, str(self.root)]
-        # what it would leave in /tmp when it is killed goes with the rest
-        ours = {**os.environ, "TMPDIR": str(self.root.parent)}
-        made = subprocess.run(command, env=ours, capture_output=True, text=True, check=False)
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             reasons = [line for line in made.stderr.splitlines() if line.startswith("E:")]
             raise NoServerError(f"no bare server can be made: {' '.join(reasons)[:400]}")
