@@ -84,6 +84,39 @@ async def test_commands_through_a_real_telnetd(real_telnetd: list[str]) -> None:
     assert {">", "<"} == set(traffic)
 
 
+async def test_what_is_said_during_a_rest_comes_in_one_piece() -> None:
+    pieces: list[bytes] = []
+
+    def look(output: bytes) -> float:
+        pieces.append(output)
+        return 0.2 if len(pieces) == 1 else 0.0
+
+    with trio.fail_after(10), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(serve_with, ["sh"], listener)
+            stream = await connect(*listener.getsockname())
+            async with open_console(stream, "fit01") as console:
+                await console.wait_for_shell(1.0)
+                chatter = "for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.01; done; sleep 0.3"
+                await console.run(chatter, on_output=look)
+    assert b"".join(pieces).split() == [b"%d" % n for n in range(1, 9)]
+    assert len(pieces) <= 3
+
+
+async def test_a_rest_ends_with_whoever_rests() -> None:
+    with trio.fail_after(10), listening() as listener:
+        async with open_aio(), trio.open_nursery() as nursery:
+            nursery.start_soon(serve_with, ["sh"], listener)
+            stream = await connect(*listener.getsockname())
+            async with open_console(stream, "fit01") as console:
+                await console.wait_for_shell(1.0)
+                with trio.move_on_after(0.2) as patience:
+                    await console.run("echo talk; sleep 60", on_output=lambda _: 60.0)
+                assert patience.cancelled_caught
+            nursery.cancel_scope.cancel()
+        assert stream.fileno() == -1
+
+
 async def handler_of(listener: trio.socket.SocketType, talk: bytes, close: bool) -> None:
     stream, _ = await listener.accept()
     with stream:

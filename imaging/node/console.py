@@ -25,6 +25,8 @@ from imaging.node.terminal_text import TerminalText
 READ_SIZE = 65536  # bytes
 OUTPUT_LIMIT = 65536  # bytes of a command's output that are kept for its result
 
+OnOutput = Callable[[bytes], float | None]
+
 
 class CommandResult(msgspec.Struct, frozen=True):
     """How a command ended: its exit status, and the end of its output (both streams)."""
@@ -45,6 +47,9 @@ class Terminal(Protocol):
     async def receive(self, size: int) -> bytes:
         """What the terminal shows next; nothing at its end. Raises OSError and EOFError."""
         ...
+
+    async def rest(self, seconds: float) -> None:
+        """Take nothing for so long: what is shown meanwhile comes in few pieces then."""
 
 
 class _Reader(telnetlib3.TelnetReader):
@@ -102,9 +107,11 @@ class TelnetTerminal:
 
     name = "telnet"
 
-    def __init__(self, reader: _Reader, writer: telnetlib3.TelnetWriter) -> None:
+    def __init__(
+        self, reader: _Reader, writer: telnetlib3.TelnetWriter, transport: asyncio.Transport
+    ) -> None:
         """Made by open_console."""
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer, self._transport = reader, writer, transport
         self._stream: socket.socket = writer.get_extra_info("socket")
 
     def send(self, data: bytes) -> None:
@@ -119,10 +126,20 @@ class TelnetTerminal:
         """What the terminal shows next; nothing at its end. Raises OSError and EOFError."""
         return await self._reader.receive(size)
 
+    async def rest(self, seconds: float) -> None:
+        """Take nothing for so long: what is shown meanwhile comes in few pieces then."""
+        self._transport.pause_reading()
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self._transport.resume_reading()
 
-async def _adopt(stream: socket.socket, protocol: Callable[[], _Client]) -> None:
+
+async def _adopt(
+    stream: socket.socket, protocol: Callable[[], _Client]
+) -> tuple[asyncio.Transport, _Client]:
     # not telnetlib3.open_connection: that waits for the end of the negotiation by the clock
-    await asyncio.get_running_loop().create_connection(protocol, sock=stream)
+    return await asyncio.get_running_loop().create_connection(protocol, sock=stream)
 
 
 @asynccontextmanager
@@ -140,11 +157,11 @@ async def open_console(
         return made[-1]
 
     try:
-        await from_aio(_adopt, stream, protocol)
+        transport, _ = await from_aio(_adopt, stream, protocol)
         # with encoding=False, reader and writer are those of bytes
         reader = cast(_Reader, made[0].reader)
         writer = cast(telnetlib3.TelnetWriter, made[0].writer)
-        yield Console(TelnetTerminal(reader, writer), node, on_traffic)
+        yield Console(TelnetTerminal(reader, writer, transport), node, on_traffic)
     finally:
         # synchronous, so that no cancellation can skip it
         for client in made:
@@ -182,12 +199,11 @@ class Console:
             with trio.move_on_after(retry_s):
                 return await self._until_end(command, None)
 
-    async def run(
-        self, script: str, *, on_output: Callable[[bytes], None] | None = None
-    ) -> CommandResult:
+    async def run(self, script: str, *, on_output: OnOutput | None = None) -> CommandResult:
         """Run shell text (quoted already, one line) to its end; the caller's scope bounds it.
 
-        ``on_output`` is given the output as it comes. Raises NodeError ``console-lost``.
+        ``on_output`` is given the output as it comes, and says for how many seconds nothing more
+        of it need be read. Raises NodeError ``console-lost``.
         """
         command = MarkedCommand(script)
         self._type(command.typed)
@@ -201,18 +217,19 @@ class Console:
         if self._on_traffic:
             self._on_traffic(">", line)
 
-    async def _until_end(
-        self, command: MarkedCommand, on_output: Callable[[bytes], None] | None
-    ) -> CommandResult:
+    async def _until_end(self, command: MarkedCommand, on_output: OnOutput | None) -> CommandResult:
         kept = b""
         while True:
             output, end = command.feed(self._text.feed(await self._read()))
+            rest_s = None
             if output:
                 kept = (kept + output)[-OUTPUT_LIMIT:]
                 if on_output:
-                    on_output(output)
+                    rest_s = on_output(output)
             if end is not None:
                 return CommandResult(end.status, kept.decode("utf-8", "replace").strip("\n"))
+            if rest_s:
+                await self._terminal.rest(rest_s)
 
     async def _read(self) -> bytes:
         try:

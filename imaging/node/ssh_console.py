@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncssh
+import trio
 
 from imaging._aio import from_aio
 from imaging.errors import NodeError, Reason
@@ -39,6 +40,10 @@ class SshTerminal:
         except asyncssh.Error as error:
             raise OSError(error.reason) from error
         return data
+
+    async def rest(self, seconds: float) -> None:
+        """Take nothing for so long: what is shown meanwhile comes in few pieces then."""
+        await trio.sleep(seconds)
 
 
 @asynccontextmanager

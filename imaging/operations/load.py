@@ -294,7 +294,13 @@ class _NodeLoad:
             with story.step(Step.TRANSFER) as detail:
                 channel = await self._run.server.ready()
                 before = self._transfer is not None and self._transfer.is_half_done
-                self._transfer = Transfer(story, plan.image, plan.settings, is_half_done=before)
+                self._transfer = Transfer(
+                    story,
+                    plan.image,
+                    plan.settings,
+                    is_half_done=before,
+                    abreast=len(plan.nodes),
+                )
                 detail.text = await self._transfer.run(console, node.control.ip, channel)
         if plan.reset:
             with story.step(Step.RESTART):

@@ -18,14 +18,32 @@ from imaging.node.ramdisk import client_script
 from imaging.operations.steps import NodeStory
 from imaging.site.schema import Settings
 
+# a client tells each MiB, a hundred times a second and more: to read that of 60 nodes takes a core
+LOOKS_PER_S = 1000.0  # at all clients of a run together
+LOOK_S = 0.25  # between two looks at a client, also when there are few
+END_SHARE = 0.1  # of the time that is left: so the end is seen at once
+
 
 class Transfer:
     """One node's transfer, from the client's start to its verified end."""
 
     def __init__(
-        self, story: NodeStory, image: Image, settings: Settings, *, is_half_done: bool = False
+        self,
+        story: NodeStory,
+        image: Image,
+        settings: Settings,
+        *,
+        is_half_done: bool = False,
+        abreast: int = 1,
     ) -> None:
-        """``story`` is told the progress; ``is_half_done`` is what an earlier attempt has left."""
+        """``story`` is told the progress; ``is_half_done`` is what an earlier attempt has left.
+
+        So many nodes are loaded ``abreast``.
+        """
+        self._look_s = max(LOOK_S, abreast / LOOKS_PER_S)
+        self._looked = 0.0
+        self._began: float | None = None
+        self._fraction = 0.0
         self._was_half_done = is_half_done
         self._story = story
         self._image = image
@@ -70,13 +88,15 @@ class Transfer:
             else "does multicast reach the node?",
         )
 
-    def _take(self, output: bytes) -> None:
+    def _take(self, output: bytes) -> float:
         for event in self._dialect.feed(output.decode("utf-8", "replace")):
             match event:
                 case Joined():
                     self._joined = True
+                    self._began = trio.current_time()
                 case Progress(fraction=fraction):
                     self._joined = True
+                    self._fraction = fraction
                     self._story.progress(fraction, round(fraction * self._image.summary.size))
                 case Wrote():
                     self._wrote = event
@@ -85,6 +105,20 @@ class Transfer:
             if self._joined:
                 stall = self._settings.multicast.stall_timeout_s
                 self._patience.deadline = trio.current_time() + stall
+        return self._rest()
+
+    def _rest(self) -> float:
+        """For how many seconds the client need not be looked at, as it tells more than is shown."""
+        now, looked = trio.current_time(), self._looked
+        self._looked = now
+        if not self._fraction or self._began is None:
+            return 0.0
+        left = (now - self._began) * (1 - self._fraction) / self._fraction
+        pause = min(left * END_SHARE, self._look_s)
+        if pause <= now - looked:  # it does not say much
+            return 0.0
+        self._looked += pause
+        return pause
 
     def _verify(self, status: int) -> str:
         expected = self._image.summary.data_bytes
