@@ -13,9 +13,15 @@ pytest_plugins = ["tests.messages.plugin"]
 
 
 def pytest_configure() -> None:
-    """As a background job, the tests ignore Ctrl-C, and so would the commands that they start."""
+    """What the tests ignore, the commands that they start would ignore, too.
+
+    That is Ctrl-C in a background job, and a terminal's end under nohup: tests heed the former, and
+    go on after the latter.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @contextmanager

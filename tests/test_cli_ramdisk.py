@@ -160,9 +160,12 @@ def test_a_build_that_is_ended_says_so_and_leaves_nothing(
     with subprocess.Popen(
         words, cwd=site.directory, env=environment, stderr=subprocess.PIPE, text=True
     ) as build:
-        wait_for((site.directory / "asked").exists)
-        build.send_signal(number)
-        _, complaint = build.communicate(timeout=20)
+        try:
+            wait_for((site.directory / "asked").exists)
+            build.send_signal(number)
+            _, complaint = build.communicate(timeout=20)
+        finally:
+            build.kill()
     assert build.returncode == 1
     assert complaint == f"imaging-ramdisk: interrupted by {number.name}\n"
     assert not (site.directory / "out").exists()

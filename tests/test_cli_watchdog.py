@@ -39,5 +39,8 @@ time.sleep(60)
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == 1
-    assert done.stderr == "a-test: the time is up, and something hangs: ended\n"
+    assert done.stderr == (
+        "a-test: the time is up, and something hangs, or this host is too busy to end in order: "
+        "ended\n"
+    )
     assert time.monotonic() - began < 10

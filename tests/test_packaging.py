@@ -115,8 +115,8 @@ def test_the_source_is_what_git_knows(built: tuple[Path, Path], files: set[str])
 
 def test_the_source_alone_gives_the_same_bytes(built: tuple[Path, Path], tmp_path: Path) -> None:
     """Unpacked and built again, at another place and another time."""
-    with tarfile.open(built[1]) as source:
-        source.extractall(tmp_path, filter="data")
+    # tarfile itself has no filters before Python 3.11.4, and Debian 12 has 3.11.2
+    subprocess.run(["tar", "-xf", built[1], "-C", tmp_path], check=True)
     again = build(tmp_path / NAME, tmp_path / "dist")
     assert [file.read_bytes() for file in again] == [file.read_bytes() for file in built]
 

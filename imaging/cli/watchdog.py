@@ -45,7 +45,8 @@ class Watchdog:
                 if self._thread is not threading.current_thread():
                     return
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
-        words = f"{self._command}: the time is up, and something hangs: ended\n"
+        what = "something hangs, or this host is too busy to end in order"
+        words = f"{self._command}: the time is up, and {what}: ended\n"
         poll = select.poll()
         poll.register(2, select.POLLOUT)
         if poll.poll(0):  # what hangs may be standard error itself
