@@ -157,10 +157,10 @@ def run(wish: Wish) -> PartResult:
 
 SIMULATED = (
     f"Simulated nodes (`imaging-testbed up --simulate`): ramdisk up {RAMDISK_BOOT_S:g} s and "
-    f"system up {SYSTEM_BOOT_S:g} s after a reset, one real client for all. They run on the same "
-    "cores as what is measured: with 1000 nodes, one process is 1000 power cards, 1000 telnet "
-    "servers and 1000 ssh servers. What it takes of them during a load is the column *CPU s of the "
-    "nodes*."
+    f"system up {SYSTEM_BOOT_S:g} s after a reset, one real client for all that come while it "
+    "runs. They run on the same cores as what is measured: with 1000 nodes, one process is 1000 "
+    "power cards, 1000 telnet servers and 1000 ssh servers. What it takes of them during a load is "
+    "the column *CPU s of the nodes*."
 )
 COUNTED = (
     "CPU and memory are the command's, with its frisbee server and its guard. A load takes about "
