@@ -15,9 +15,11 @@ pytest_plugins = ["tests.messages.plugin"]
 def pytest_configure() -> None:
     """What the tests ignore, the commands that they start would ignore, too.
 
-    That is Ctrl-C in a background job, and a terminal's end under nohup: tests heed the former, and
-    go on after the latter.
+    Those are the keys of a terminal in a background job, and its end under nohup: tests heed the
+    former, and go on after the latter.
     """
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

@@ -152,11 +152,7 @@ class RamdiskSearch:
             # also after something was there: that may have been the end of what ran before
             self._sighting = Sighting(what=f"{settings.ramdisk.console}: {words(error)}")
             return None
-        try:
-            place = await self._polling.talks.next()
-        except BaseException:
-            stream.close()
-            raise
+        place = await self._polling.place_to_talk(stream.close)
         try:
             said = partial(self._story.said, settings.ramdisk.console)
             opened = self._open_console(stream, self._story.node, on_traffic=said)

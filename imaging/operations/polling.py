@@ -8,13 +8,13 @@ A node whose earlier boots are known is hardly asked before it can be there. Tha
 all is for a history that is wrong: the first node that comes too early has it disregarded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
 from imaging.jitter import jittered
-from imaging.operations.admission import Admission
+from imaging.operations.admission import Admission, Place
 
 DUE_FACTOR = 2.5  # as often, when the first node has come
 EARLY = 0.9  # of the fastest boot so far: from then on a node is due
@@ -68,12 +68,11 @@ class _Turns:
 class Polling:
     """What the nodes of a run share while they are searched.
 
-    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come. ``talks`` are
-    for those that answer: to open a shell, or to log in, is work for this host.
+    At most ``polls_per_s`` attempts per second are begun, until nodes begin to come.
     """
 
     polls_per_s: float
-    talks: Admission = field(default_factory=lambda: Admission(TALKS_ABREAST, TALK_PATIENCE_S))
+    _talks: Admission = field(default_factory=lambda: Admission(TALKS_ABREAST, TALK_PATIENCE_S))
     _due: Mapping[str, float] = field(default_factory=dict)
     _surprise: trio.Event = field(default_factory=trio.Event)
     _turns: _Turns = field(init=False)
@@ -83,6 +82,17 @@ class Polling:
         """No node has been asked yet."""
         self._turns = _Turns(1 / self.polls_per_s)
         self._sparse_turns = _Turns(1 / (SPARSE_FACTOR * self.polls_per_s))
+
+    async def place_to_talk(self, give_up: Callable[[], None]) -> Place:
+        """A place for a node that answers: to open a shell, or to log in, is work for this host.
+
+        ``give_up`` is called when this is cancelled, to close the connection to it.
+        """
+        try:
+            return await self._talks.next()
+        except BaseException:
+            give_up()
+            raise
 
     def expect(self, boots: Mapping[str, Sequence[float]]) -> None:
         """Know how long the nodes have taken before, in seconds after their reset."""

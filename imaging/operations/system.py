@@ -61,11 +61,7 @@ class SshSearch:
         """One connection, and one login. Raises OSError, TooSlowError and RemoteError."""
         with trio.fail_after(timeout_s):
             stream = await connect(self._address, self._login.port)
-        try:
-            place = await self._polling.talks.next()
-        except BaseException:
-            stream.close()
-            raise
+        place = await self._polling.place_to_talk(stream.close)
         try:
             # from now on only: how long others take is no fault of this node
             with trio.fail_after(timeout_s):
