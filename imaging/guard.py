@@ -114,9 +114,9 @@ class Guard:
         self._tell("farewell")
 
     def _tell(self, *words: object, descriptor: int | None = None) -> None:
+        held, self._held = self._held, []
         if self._connection is None:
             return
-        held, self._held = self._held, []
         descriptors = held if descriptor is None else [*held, descriptor]
         try:
             message = json.dumps([held, *words]).encode()
@@ -172,10 +172,11 @@ def end_group(leader: int, started: int) -> None:
     """Kill a process group at once, whether or not its leader has ended before its children.
 
     ``started`` is the leader's ``start_time``: should that number be another process's by now, it
-    is left alone. Raises OSError, as when nothing is left of the group.
+    is left alone.
     """
     if started == -1 or start_time(leader) in (-1, started):
-        os.killpg(leader, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it
+            os.killpg(leader, signal.SIGKILL)
 
 
 def start_time(process: int) -> int:

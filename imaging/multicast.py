@@ -200,8 +200,7 @@ class FrisbeeServer:
                 hint=self._command(channel),
             )
         finally:
-            with suppress(ProcessLookupError):
-                end_group(process.pid, started)
+            end_group(process.pid, started)
             with trio.move_on_after(KILL_BUDGET_S, shield=True):
                 await process.wait()
                 assert process.stderr is not None

@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -74,9 +73,9 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: G
                 nursery.start_soon(_read, process.stderr, complaint)
                 await process.wait()
                 # a child that it has left behind may keep the pipes open
-                _end(process, started)
+                end_group(process.pid, started)
         finally:
-            _end(process, started)
+            end_group(process.pid, started)
             with trio.move_on_after(KILL_BUDGET_S, shield=True):
                 await process.wait()
                 await process.stdout.aclose()
@@ -84,11 +83,6 @@ async def run_tool(argv: Sequence[str], environment: Mapping[str, str], guard: G
     assert process.returncode is not None
     texts = [bytes(data).decode("utf-8", "replace") for data in (output, complaint)]
     return ToolResult(process.returncode, *texts)
-
-
-def _end(process: trio.Process, started: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        end_group(process.pid, started)
 
 
 async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
